@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The configuration of one virtual machine: what vm.ini(5) and --set say.
+ *
+ * One const table of keywords (config_schema_vmm, src/config_table.c) drives
+ * the parser, --set, --help, --dump-config and, through a test, the manual
+ * page. To add a keyword: a field in struct config, a row in the table, an
+ * entry in man/vm.ini.5. To add a kind of named section ([disk "root"]): a
+ * bounded array of structs in struct config and a row in the section table.
+ *
+ * Nothing here opens a file (but config_load), prints, logs or looks at the
+ * host; only main's thread calls it, before the machine exists.
+ *
+ *	config_init(&cfg, CONFIG_ARCH_NATIVE, NULL);
+ *	config_load(&cfg, path, &err)		|| fail
+ *	config_set(&cfg, argument, &err)	|| fail		for each --set
+ *	config_check(&cfg, &err)		|| fail
+ *	...
+ *	config_free(&cfg);
+ *
+ * Functions that can fail return 0 or -errno and leave one line without a
+ * newline in err->msg, such as
+ *
+ *	vm.ini:12: unknown key 'cmdlin' in [boot]; did you mean 'cmdline'?
+ *
+ * which main prints behind "vmm: ". Every such failure is EXIT_STATUS_CONFIG.
+ * After a failure only config_free() may be called.
+ */
+#ifndef VMM_CONFIG_H
+#define VMM_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define CONFIG_FILE_MAX		(256 * 1024)	/* bytes in a file */
+#define CONFIG_LINE_MAX		4096		/* bytes in a line */
+#define CONFIG_NAME_MAX		32		/* bytes in [disk "name"] */
+#define CONFIG_NAMED_MAX	32		/* named sections of all kinds */
+#define CONFIG_SECTIONS_MAX	32		/* rows of the section table */
+#define CONFIG_KEYWORDS_MAX	96		/* rows of the keyword table */
+#define CONFIG_ERROR_MAX	1024
+
+/* Host architecture that the configuration is for; also bits of a mask. */
+enum config_arch {
+	CONFIG_ARCH_X86_64 = 1,
+	CONFIG_ARCH_ARM64 = 2,
+	CONFIG_ARCH_ANY = CONFIG_ARCH_X86_64 | CONFIG_ARCH_ARM64,
+#if defined(__x86_64__)
+	CONFIG_ARCH_NATIVE = CONFIG_ARCH_X86_64,
+#elif defined(__aarch64__)
+	CONFIG_ARCH_NATIVE = CONFIG_ARCH_ARM64,
+#endif
+};
+
+enum config_reboot {
+	CONFIG_REBOOT_RESET,	/* same process, the guest boots again */
+	CONFIG_REBOOT_EXIT,	/* exit with EXIT_STATUS_GUEST_RESET */
+};
+
+enum config_irqchip {
+	CONFIG_IRQCHIP_SPLIT,	/* our IOAPIC, KVM's local APICs */
+	CONFIG_IRQCHIP_KERNEL,	/* all in KVM */
+};
+
+enum config_gic {
+	CONFIG_GIC_AUTO,	/* the newest that the host offers */
+	CONFIG_GIC_V2,
+	CONFIG_GIC_V3,
+};
+
+enum config_serial {
+	CONFIG_SERIAL_STDIO,	/* the terminal or whatever stdin/stdout are */
+	CONFIG_SERIAL_NONE,	/* output discarded, no input */
+};
+
+/* A named section in the order of the file: the order of attachment. */
+struct config_named {
+	const struct config_section *section;
+	char name[CONFIG_NAME_MAX + 1];
+	unsigned int index;	/* into the array of its kind */
+	int line;		/* of its header; 0: created by --set */
+};
+
+/* Strings are on the heap, owned by the config; NULL means "not set". */
+struct config {
+	struct {
+		char *name;
+		enum config_reboot reboot;
+	} vm;
+	struct {
+		unsigned int count;
+	} cpu;
+	struct {
+		uint64_t size;			/* bytes */
+	} memory;
+	struct {
+		char *kernel;			/* never NULL after config_check() */
+		char *initrd;			/* or NULL */
+		char *cmdline;			/* never NULL, may be empty */
+		bool copy;			/* read images, do not map them */
+	} boot;
+	struct {
+		enum config_irqchip mode;	/* x86_64 */
+		enum config_gic gic;		/* arm64 */
+	} irqchip;
+	struct {
+		enum config_serial backend;
+	} serial;
+
+	/* Named sections of all kinds, in file order. */
+	struct config_named named[CONFIG_NAMED_MAX];
+	unsigned int named_count;
+
+	/* The rest is for config*.c only. */
+	const struct config_schema *schema;
+	enum config_arch arch;
+	char *file;
+	int section_line[CONFIG_SECTIONS_MAX];	/* plain sections; 0: absent */
+	/* Row 0: plain sections; row 1 + n: named[n]. See enum in config.c. */
+	int origin[1 + CONFIG_NAMED_MAX][CONFIG_KEYWORDS_MAX];
+};
+
+struct config_error {
+	char msg[CONFIG_ERROR_MAX];
+};
+
+/*
+ * The table.
+ */
+enum keyword_type {
+	KEYWORD_STRING,		/* char *: the rest of the line */
+	KEYWORD_NAME,		/* char *: letters, digits, '.', '_', '-' */
+	KEYWORD_PATH,		/* char *: relative to the file's directory */
+	KEYWORD_SIZE,		/* uint64_t: bytes, or with K, M, G, T */
+	KEYWORD_UINT,		/* unsigned int */
+	KEYWORD_BOOL,		/* bool: yes/no/on/off/true/false */
+	KEYWORD_ENUM,		/* enum: index into names */
+};
+
+struct keyword {
+	const char *section;
+	const char *key;
+	enum keyword_type type;
+	enum config_arch arch;	/* where it means something */
+	bool required;
+	const char *def;	/* as one would write it; NULL: not set */
+	uint64_t min, max;	/* value; for strings max is the length, bytes */
+	uint64_t step;		/* the value is a multiple of it; 0: any */
+	const char *const *names;	/* of an enum, ends with NULL */
+	size_t offset, size;	/* of the field in config or section struct */
+	const char *help;	/* one sentence, used in --help and vm.ini(5) */
+};
+
+struct config_section {
+	const char *name;
+	unsigned int max;	/* 0: plain; else how many [name "x"] */
+	size_t offset, size;	/* of the array of max structs, if named */
+	const char *help;
+};
+
+struct config_schema {
+	const struct config_section *sections;
+	size_t section_count;
+	const struct keyword *keywords;
+	size_t keyword_count;
+};
+
+extern const struct config_schema config_schema_vmm;
+
+/*
+ * Start with the defaults of the schema (NULL: config_schema_vmm). Cannot
+ * fail: running out of memory is reported by the next function that can.
+ * A schema other than vmm's describes a struct that begins with a struct
+ * config; that is how tests try tables that do not exist yet.
+ */
+void config_init(struct config *cfg, enum config_arch arch,
+		 const struct config_schema *schema);
+
+/* Free what cfg owns; cfg may be initialised again. */
+void config_free(struct config *cfg);
+
+/*
+ * Read a file's text. Pure: file is the name for messages, and its directory
+ * part is put before relative paths. Once for each cfg.
+ * -EINVAL: bad configuration; -ENOMEM.
+ */
+int config_parse(struct config *cfg, const char *text, size_t len,
+		 const char *file, struct config_error *err);
+
+/* Read the file itself (at most CONFIG_FILE_MAX bytes) and parse it. */
+int config_load(struct config *cfg, const char *file,
+		struct config_error *err);
+
+/*
+ * One --set argument: "section.key=value", "section.name.key=value". Comes
+ * after the file and wins over it, the last one over the earlier ones. An
+ * empty value restores the default. Relative paths stay as they are, that is
+ * relative to the current directory. A named section that does not exist is
+ * created behind the others.
+ */
+int config_set(struct config *cfg, const char *assignment,
+	       struct config_error *err);
+
+/*
+ * What can be judged without a host: mandatory keywords, relations between
+ * keywords. Ranges were checked when the values were set.
+ */
+int config_check(const struct config *cfg, struct config_error *err);
+
+/*
+ * Where a field's value came from, for messages about it:
+ * config_where(cfg, &cfg->boot.kernel, buf, sizeof(buf)) gives "vm.ini:9",
+ * "--set boot.kernel" or "default of boot.kernel". Returns buf.
+ */
+const char *config_where(const struct config *cfg, const void *field,
+			 char *buf, size_t len);
+
+/*
+ * Write the effective values as a file that parses to the same values, with
+ * a comment before each that says where it came from. Relative paths are put
+ * behind cwd, so that the result may be stored anywhere (NULL: left alone).
+ */
+void config_dump(const struct config *cfg, const char *cwd, FILE *out);
+
+/* Write the keyword part of --help. */
+void config_help(enum config_arch arch, const struct config_schema *schema,
+		 FILE *out);
+
+#endif
