@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: BSD-2-Clause */
+/* SPDX-License-Identifier: ISC */
 /*
  * The configuration of one virtual machine: what vm.ini(5) and --set say.
  *
@@ -18,12 +18,11 @@
  *	...
  *	config_free(&cfg);
  *
- * Functions that can fail return 0 or -errno and leave one line without a
- * newline in err->msg, such as
+ * Functions that can fail return 0 or -errno and leave one line in err, such as
  *
  *	vm.ini:12: unknown key 'cmdlin' in [boot]; did you mean 'cmdline'?
  *
- * which main prints behind "vmm: ". Every such failure is EXIT_STATUS_CONFIG.
+ * with EXIT_STATUS_CONFIG, or EXIT_STATUS_HOST when there is no memory.
  * After a failure only config_free() may be called.
  */
 #ifndef VMM_CONFIG_H
@@ -34,13 +33,14 @@
 #include <stdint.h>
 #include <stdio.h>
 
+struct err;
+
 #define CONFIG_FILE_MAX		(256 * 1024)	/* bytes in a file */
 #define CONFIG_LINE_MAX		4096		/* bytes in a line */
 #define CONFIG_NAME_MAX		32		/* bytes in [disk "name"] */
 #define CONFIG_NAMED_MAX	32		/* named sections of all kinds */
 #define CONFIG_SECTIONS_MAX	32		/* rows of the section table */
 #define CONFIG_KEYWORDS_MAX	96		/* rows of the keyword table */
-#define CONFIG_ERROR_MAX	1024
 
 /* Host architecture that the configuration is for; also bits of a mask. */
 enum config_arch {
@@ -122,10 +122,6 @@ struct config {
 	int origin[1 + CONFIG_NAMED_MAX][CONFIG_KEYWORDS_MAX];
 };
 
-struct config_error {
-	char msg[CONFIG_ERROR_MAX];
-};
-
 /*
  * The table.
  */
@@ -187,11 +183,11 @@ void config_free(struct config *cfg);
  * -EINVAL: bad configuration; -ENOMEM.
  */
 int config_parse(struct config *cfg, const char *text, size_t len,
-		 const char *file, struct config_error *err);
+		 const char *file, struct err *err);
 
 /* Read the file itself (at most CONFIG_FILE_MAX bytes) and parse it. */
 int config_load(struct config *cfg, const char *file,
-		struct config_error *err);
+		struct err *err);
 
 /*
  * One --set argument: "section.key=value", "section.name.key=value". Comes
@@ -201,13 +197,13 @@ int config_load(struct config *cfg, const char *file,
  * created behind the others.
  */
 int config_set(struct config *cfg, const char *assignment,
-	       struct config_error *err);
+	       struct err *err);
 
 /*
  * What can be judged without a host: mandatory keywords, relations between
  * keywords. Ranges were checked when the values were set.
  */
-int config_check(const struct config *cfg, struct config_error *err);
+int config_check(const struct config *cfg, struct err *err);
 
 /*
  * Where a field's value came from, for messages about it:

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: BSD-2-Clause */
+/* SPDX-License-Identifier: ISC */
 /*
  * Exit statuses of vmm(1), a promise to scripts: never renumber.
  */
