@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: ISC
+# The two commands of the README are `make run` and `make check`.
+#
+#   make [ARCH=x86_64|arm64] [SAN=asan|tsan] [CC=clang] [V=1]
+#
+# Everything lands in build/<arch>[-<san>]/. A source whose name ends in _x86_64.c
+# or _arm64.c is compiled for that architecture only, all others for both.
+
+HOST_ARCH := $(shell uname -m | sed s/aarch64/arm64/)
+ARCH ?= $(HOST_ARCH)
+SAN ?=
+PREFIX ?= /usr/local
+Q := $(if $(V),,@)
+B := build/$(ARCH)$(if $(SAN),-$(SAN))
+OTHER := $(if $(filter x86_64,$(ARCH)),arm64,x86_64)
+
+ifeq ($(ARCH)-$(HOST_ARCH),arm64-x86_64)
+CC := aarch64-linux-gnu-gcc
+AR := aarch64-linux-gnu-ar
+SYSROOT := build/cache/sysroot-arm64
+ARCH_CFLAGS := -isystem $(SYSROOT)/usr/include
+ARCH_LDFLAGS := -L$(SYSROOT)/usr/lib/aarch64-linux-gnu
+endif
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+WARN := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wvla -Wpointer-arith -Wwrite-strings -Wundef -Wformat=2
+SAN_asan := -fsanitize=address,undefined -fno-sanitize-recover=all
+SAN_tsan := -fsanitize=thread
+OPT ?= -O2
+CFLAGS ?= $(OPT) -g
+# The optimised build is static: no dynamic linker between exec and the guest
+# (doc/adr/0002-linkage.md).
+STATIC := $(if $(SAN),,-static)
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Iinclude $(ARCH_CFLAGS) $(WARN) $(CFLAGS) \
+	-fstack-protector-strong -ffunction-sections -fdata-sections -pthread $(SAN_$(SAN))
+ALL_LDFLAGS = $(ARCH_LDFLAGS) $(LDFLAGS) -Wl,--gc-sections -pthread $(SAN_$(SAN))
+LIBS := -lev -luring -lfdt -lz -lm
+
+SRC := $(filter-out %_$(OTHER).c,$(wildcard src/*.c src/*/*.c))
+OBJ := $(SRC:%.c=$(B)/%.o)
+LIB := $(B)/libvmm.a
+
+.PHONY: all clean
+all: $(B)/vmm
+
+$(B)/vmm: $(B)/src/main.o $(LIB)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(LIB): $(filter-out $(B)/src/main.o,$(OBJ))
+	@echo "  AR      $@"
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/%.o: %.c $(B)/flags
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# A change of compiler or flags rebuilds.
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(ALL_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS)' >$@
+.PHONY: FORCE
+
+# ---- unit tests: cmocka, no KVM; `make build/x86_64-asan/tests/unit/test_x SAN=asan` ----
+
+UNIT := $(patsubst tests/unit/%.c,%,$(filter-out %_$(OTHER).c,$(wildcard tests/unit/test_*.c)))
+UNIT_SUPPORT := $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))
+
+$(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(UNIT_SUPPORT:%.c=$(B)/%.o) $(LIB)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+
+.PHONY: unit unit-run
+unit:
+	$(Q)$(MAKE) --no-print-directory SAN=asan unit-run
+unit-run: $(UNIT:%=$(B)/tests/unit/%)
+	$(Q)fail=0; for t in $^; do CMOCKA_MESSAGE_OUTPUT=stdout $$t >$$t.log 2>&1 || { fail=1; cat $$t.log; }; \
+		grep -E '^\[==========\]|^\[  (PASSED|FAILED)' $$t.log | sed "s|^|$$(basename $$t): |"; done; exit $$fail
+
+clean:
+	rm -rf build/x86_64* build/arm64*
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

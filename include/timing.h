@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * When each stage of a launch was reached, for --timing: one line of JSON.
+ *
+ * A stage keeps its first time.  Any thread, each stage from one thread only.
+ */
+#ifndef VMM_TIMING_H
+#define VMM_TIMING_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum timing_stage {
+	TIMING_EXEC,		/* the process started (from /proc/self/stat) */
+	TIMING_MAIN,
+	TIMING_CONFIG,		/* configuration parsed */
+	TIMING_VM,		/* VM created */
+	TIMING_LOADED,		/* kernel, initrd, tables in place */
+	TIMING_RUN,		/* first KVM_RUN */
+	TIMING_CONSOLE,		/* first console byte */
+	TIMING_READY,		/* the guest said so: see vm.ini(5) */
+	TIMING_STOPPED,		/* the guest stopped */
+	TIMING_EXIT,
+	TIMING_STAGES
+};
+
+struct timing {
+	_Atomic uint64_t ns[TIMING_STAGES];	/* CLOCK_MONOTONIC; 0: not reached */
+};
+
+void timing_mark(struct timing *t, enum timing_stage stage);
+
+/* Writes the JSON line with its newline; returns its length or -errno. */
+int timing_write(const struct timing *t, const char *path);
+
+#endif

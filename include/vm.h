@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The KVM VM: /dev/kvm, memory slots, and the ways an interrupt gets in.
+ *
+ * Only src/vcpu/, src/gic/ and src/ioapic/ see <linux/kvm.h>; the rest of the
+ * program speaks through this header.  The order of calls is part of the design
+ * (DESIGN.md 4): vm_new, all vm_map, the irqchip, the vCPUs, run; ioeventfds last.
+ */
+#ifndef VMM_VM_H
+#define VMM_VM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+struct msi_msg;
+
+struct vm;
+
+/* Opens /dev/kvm and creates the VM (retrying EINTR). Exit status 3 texts that say
+ * what to do about no device, no permission, a wrong API version. */
+int vm_new(struct vm **ret, struct err *e);
+void vm_free(struct vm *vm);
+
+enum vm_map_flags { VM_MAP_READONLY = 1 << 0 };
+
+/* One memory slot. All of them before the irqchip. */
+int vm_map(struct vm *vm, uint64_t gpa, void *hva, size_t len, unsigned flags,
+	   struct err *e);
+
+/* KVM_CHECK_EXTENSION by its KVM_CAP_ number; 0: not there. */
+int vm_check(const struct vm *vm, unsigned cap);
+unsigned vm_max_vcpus(const struct vm *vm);
+
+/* For src/vcpu, src/gic and src/ioapic. */
+int vm_fd(const struct vm *vm);
+int vm_kvm_fd(const struct vm *vm);
+
+/* KVM_SIGNAL_MSI. 0, or -errno; a blocked interrupt is success. */
+int vm_signal_msi(const struct vm *vm, const struct msi_msg *msg, bool with_devid);
+
+/* KVM_IRQ_LINE; irq is what KVM wants: a GSI, or on arm64 type << 24 | INTID. */
+void vm_irq_line(const struct vm *vm, uint32_t irq, bool level);
+
+#endif
