@@ -36,7 +36,7 @@
 struct err;
 
 #define CONFIG_FILE_MAX		(256 * 1024)	/* bytes in a file */
-#define CONFIG_LINE_MAX		4096		/* bytes in a line */
+#define CONFIG_LINE_MAX		8192		/* bytes in a line */
 #define CONFIG_NAME_MAX		32		/* bytes in [disk "name"] */
 #define CONFIG_NAMED_MAX	32		/* named sections of all kinds */
 #define CONFIG_SECTIONS_MAX	32		/* rows of the section table */
@@ -83,10 +83,10 @@ struct config_named {
 	int line;		/* of its header; 0: created by --set */
 };
 
-/* Strings are on the heap, owned by the config; NULL means "not set". */
+/* Strings live as long as the config; NULL means "not set". */
 struct config {
 	struct {
-		char *name;
+		const char *name;
 		enum config_reboot reboot;
 	} vm;
 	struct {
@@ -96,9 +96,9 @@ struct config {
 		uint64_t size;			/* bytes */
 	} memory;
 	struct {
-		char *kernel;			/* never NULL after config_check() */
-		char *initrd;			/* or NULL */
-		char *cmdline;			/* never NULL, may be empty */
+		const char *kernel;		/* never NULL after config_check() */
+		const char *initrd;		/* or NULL */
+		const char *cmdline;		/* never NULL, may be empty */
 		bool copy;			/* read images, do not map them */
 	} boot;
 	struct {
@@ -118,7 +118,7 @@ struct config {
 	enum config_arch arch;
 	char *file;
 	int section_line[CONFIG_SECTIONS_MAX];	/* plain sections; 0: absent */
-	/* Row 0: plain sections; row 1 + n: named[n]. See enum in config.c. */
+	/* Row 0: plain sections; row 1 + n: named[n].. */
 	int origin[1 + CONFIG_NAMED_MAX][CONFIG_KEYWORDS_MAX];
 };
 
@@ -126,9 +126,9 @@ struct config {
  * The table.
  */
 enum keyword_type {
-	KEYWORD_STRING,		/* char *: the rest of the line */
-	KEYWORD_NAME,		/* char *: letters, digits, '.', '_', '-' */
-	KEYWORD_PATH,		/* char *: relative to the file's directory */
+	KEYWORD_STRING,		/* const char *: the rest of the line */
+	KEYWORD_NAME,		/* const char *: letters, digits, '.', '_', '-' */
+	KEYWORD_PATH,		/* const char *: relative to the file's directory */
 	KEYWORD_SIZE,		/* uint64_t: bytes, or with K, M, G, T */
 	KEYWORD_UINT,		/* unsigned int */
 	KEYWORD_BOOL,		/* bool: yes/no/on/off/true/false */
@@ -166,10 +166,9 @@ struct config_schema {
 extern const struct config_schema config_schema_vmm;
 
 /*
- * Start with the defaults of the schema (NULL: config_schema_vmm). Cannot
- * fail: running out of memory is reported by the next function that can.
- * A schema other than vmm's describes a struct that begins with a struct
- * config; that is how tests try tables that do not exist yet.
+ * Start with the defaults of the schema (NULL: config_schema_vmm). A schema
+ * other than vmm's describes a struct that begins with a struct config; that
+ * is how tests try tables that do not exist yet.
  */
 void config_init(struct config *cfg, enum config_arch arch,
 		 const struct config_schema *schema);

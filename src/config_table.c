@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: ISC
+/*
+ * The keywords of vm.ini: the one place that lists them. The order is that of
+ * --help and --dump-config. A test holds man/vm.ini.5 against this table.
+ */
+#include "config.h"
+#include "util.h"
+
+#define FIELD(member)						\
+	.offset = offsetof(struct config, member),		\
+	.size = sizeof(((struct config *)NULL)->member)
+
+/*
+ * Sections such as [disk "root"] get .max and .offset/.size of their array
+ * in struct config; the offsets of their keywords are within one element.
+ */
+static const struct config_section sections[] = {
+	{ .name = "vm", .help = "The machine as a whole." },
+	{ .name = "cpu", .help = "Virtual CPUs." },
+	{ .name = "memory", .help = "Guest RAM." },
+	{ .name = "boot", .help = "What the guest boots." },
+	{ .name = "irqchip", .help = "The interrupt controller." },
+	{ .name = "serial", .help = "The serial port." },
+};
+
+static const char *const reboot_names[] = {
+	[CONFIG_REBOOT_RESET] = "reset",
+	[CONFIG_REBOOT_EXIT] = "exit",
+	NULL
+};
+
+static const char *const irqchip_names[] = {
+	[CONFIG_IRQCHIP_SPLIT] = "split",
+	[CONFIG_IRQCHIP_KERNEL] = "kernel",
+	NULL
+};
+
+static const char *const gic_names[] = {
+	[CONFIG_GIC_AUTO] = "auto",
+	[CONFIG_GIC_V2] = "2",
+	[CONFIG_GIC_V3] = "3",
+	NULL
+};
+
+static const char *const serial_names[] = {
+	[CONFIG_SERIAL_STDIO] = "stdio",
+	[CONFIG_SERIAL_NONE] = "none",
+	NULL
+};
+
+static const struct keyword keywords[] = {
+	{
+		.section = "vm", .key = "name", .type = KEYWORD_NAME,
+		.arch = CONFIG_ARCH_ANY, .def = "vm", .max = 63,
+		FIELD(vm.name),
+		.help = "Name of the machine in messages.",
+	}, {
+		.section = "vm", .key = "reboot", .type = KEYWORD_ENUM,
+		.arch = CONFIG_ARCH_ANY, .def = "reset", .names = reboot_names,
+		FIELD(vm.reboot),
+		.help = "What a reset by the guest does.",
+	}, {
+		/* Local APIC IDs are 8 bits wide and 255 is the broadcast. */
+		.section = "cpu", .key = "count", .type = KEYWORD_UINT,
+		.arch = CONFIG_ARCH_ANY, .def = "1", .min = 1, .max = 255,
+		FIELD(cpu.count),
+		.help = "How many virtual CPUs.",
+	}, {
+		/* 64K: a multiple of every page size that a host may have. */
+		.section = "memory", .key = "size", .type = KEYWORD_SIZE,
+		.arch = CONFIG_ARCH_ANY, .def = "256M",
+		.min = MiB(16), .max = GiB(4096), .step = KiB(64),
+		FIELD(memory.size),
+		.help = "How much RAM the guest has.",
+	}, {
+		.section = "boot", .key = "kernel", .type = KEYWORD_PATH,
+		.arch = CONFIG_ARCH_ANY, .required = true, .max = 4095,
+		FIELD(boot.kernel),
+		.help = "The kernel image.",
+	}, {
+		.section = "boot", .key = "initrd", .type = KEYWORD_PATH,
+		.arch = CONFIG_ARCH_ANY, .max = 4095,
+		FIELD(boot.initrd),
+		.help = "The initial RAM disk.",
+	}, {
+		/* COMMAND_LINE_SIZE of Linux is 2048 on both, with the NUL. */
+		.section = "boot", .key = "cmdline", .type = KEYWORD_STRING,
+		.arch = CONFIG_ARCH_ANY, .def = "", .max = 2047,
+		FIELD(boot.cmdline),
+		.help = "The kernel command line.",
+	}, {
+		.section = "boot", .key = "copy", .type = KEYWORD_BOOL,
+		.arch = CONFIG_ARCH_ANY, .def = "no",
+		FIELD(boot.copy),
+		.help = "Copy the images into guest RAM instead of mapping "
+			"them.",
+	}, {
+		.section = "irqchip", .key = "mode", .type = KEYWORD_ENUM,
+		.arch = CONFIG_ARCH_X86_64, .def = "split",
+		.names = irqchip_names,
+		FIELD(irqchip.mode),
+		.help = "Where the I/O APIC is emulated.",
+	}, {
+		.section = "irqchip", .key = "gic", .type = KEYWORD_ENUM,
+		.arch = CONFIG_ARCH_ARM64, .def = "auto", .names = gic_names,
+		FIELD(irqchip.gic),
+		.help = "Version of the generic interrupt controller.",
+	}, {
+		.section = "serial", .key = "backend", .type = KEYWORD_ENUM,
+		.arch = CONFIG_ARCH_ANY, .def = "stdio", .names = serial_names,
+		FIELD(serial.backend),
+		.help = "What the guest's serial port is connected to.",
+	},
+};
+
+_Static_assert(ARRAY_SIZE(keywords) <= CONFIG_KEYWORDS_MAX,
+	       "raise CONFIG_KEYWORDS_MAX");
+_Static_assert(ARRAY_SIZE(sections) <= CONFIG_SECTIONS_MAX,
+	       "raise CONFIG_SECTIONS_MAX");
+
+const struct config_schema config_schema_vmm = {
+	.sections = sections,
+	.section_count = ARRAY_SIZE(sections),
+	.keywords = keywords,
+	.keyword_count = ARRAY_SIZE(keywords),
+};
