@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A vCPU from the inside, and what differs between architectures:
+ * vcpu_x86_64.c and vcpu_arm64.c implement the vcpu_arch_ functions.
+ */
+#ifndef VMM_VCPU_ARCH_H
+#define VMM_VCPU_ARCH_H
+
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "vcpu.h"
+
+struct vcpu {
+	int fd;
+	struct kvm_run *run;
+	size_t run_len;
+	unsigned id;
+	struct vcpu_env *env;
+	pthread_t thread;
+	bool started;
+	_Atomic bool stop;
+	char *crash_text;
+};
+
+/* Once for a machine, before its first vCPU. */
+int vcpu_arch_env_init(struct vcpu_env *env, struct err *e);
+void vcpu_arch_env_fini(struct vcpu_env *env);
+
+/* After KVM_CREATE_VCPU: everything but where it starts. */
+int vcpu_arch_init(struct vcpu *v, struct err *e);
+
+/* The boot CPU: registers as the boot protocol wants them. */
+int vcpu_arch_set_boot(struct vcpu *v, const struct vcpu_boot *boot, struct err *e);
+
+/*
+ * An exit that the common loop does not know.  0: handled, go on; -ECANCELED: the
+ * vCPU is being stopped; -ENOSYS: unknown, which ends the guest.  On the vCPU's
+ * thread.
+ */
+int vcpu_arch_exit(struct vcpu *v);
+
+/* Registers for a person to read, several lines. On the vCPU's thread. */
+void vcpu_arch_dump(struct vcpu *v, FILE *out);
+
+/* Forwards to the reactor and waits; for vcpu_arch_exit(). */
+int vcpu_forward(struct vcpu *v, unsigned kind, uint64_t addr);
+
+/* Ends the guest: records a text (see vcpu_crash_text()) and tells the reactor. */
+int vcpu_crash(struct vcpu *v, unsigned kind, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: ISC */
+/* The KVM VM. See vm.h. */
+#include "vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "err.h"
+#include "exit_status.h"
+#include "irqchip.h"
+
+#define KVM_DEVICE "/dev/kvm"
+
+struct vm {
+	int kvm_fd;
+	int fd;
+	unsigned nslot;
+};
+
+static int
+open_error(struct err *e, int errnum)
+{
+	const char *hint = errnum == ENOENT ? "load the kvm module, or enable "
+					      "virtualisation in this host's firmware" :
+			   errnum == EACCES ? "join the group that owns it (usually kvm)" :
+					      "is KVM usable on this host?";
+
+	return err_set_status(e, EXIT_STATUS_HOST, errnum, KVM_DEVICE ": %s; %s",
+			      strerror(errnum), hint);
+}
+
+int
+vm_new(struct vm **ret, struct err *e)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	int rc;
+
+	if (!vm)
+		return err_set_status(e, EXIT_STATUS_HOST, ENOMEM, "out of memory");
+	vm->fd = -1;
+	vm->kvm_fd = open(KVM_DEVICE, O_RDWR | O_CLOEXEC);
+	if (vm->kvm_fd < 0) {
+		rc = open_error(e, errno);
+		goto free_vm;
+	}
+	rc = ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0);
+	if (rc != KVM_API_VERSION) {
+		rc = err_set_status(e, EXIT_STATUS_HOST, ENOTSUP,
+				    KVM_DEVICE ": API version %d, need %d; is it KVM?", rc,
+				    KVM_API_VERSION);
+		goto close_kvm;
+	}
+	do		/* a signal may interrupt it, and then nothing was made */
+		vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
+	while (vm->fd < 0 && errno == EINTR);
+	if (vm->fd < 0) {
+		rc = err_set_status(e, EXIT_STATUS_HOST, errno,
+				    "KVM_CREATE_VM: %s; too many VMs, or no memory?",
+				    strerror(errno));
+		goto close_kvm;
+	}
+	*ret = vm;
+	return 0;
+
+close_kvm:
+	close(vm->kvm_fd);
+free_vm:
+	free(vm);
+	return rc;
+}
+
+void
+vm_free(struct vm *vm)
+{
+	if (!vm)
+		return;
+	close(vm->fd);
+	close(vm->kvm_fd);
+	free(vm);
+}
+
+int
+vm_map(struct vm *vm, uint64_t gpa, void *hva, size_t len, unsigned flags, struct err *e)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = vm->nslot,
+		.flags = (flags & VM_MAP_READONLY) ? KVM_MEM_READONLY : 0,
+		.guest_phys_addr = gpa,
+		.memory_size = len,
+		.userspace_addr = (uintptr_t)hva,
+	};
+
+	if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
+		return err_set_status(e, EXIT_STATUS_HOST, errno,
+				      "KVM refuses %zu bytes of memory at 0x%llx: %s", len,
+				      (unsigned long long)gpa, strerror(errno));
+	vm->nslot++;
+	return 0;
+}
+
+int
+vm_check(const struct vm *vm, unsigned cap)
+{
+	int rc = ioctl(vm->fd, KVM_CHECK_EXTENSION, cap);
+
+	return rc < 0 ? 0 : rc;
+}
+
+unsigned
+vm_max_vcpus(const struct vm *vm)
+{
+	int max = vm_check(vm, KVM_CAP_MAX_VCPUS);
+
+	if (max == 0)
+		max = vm_check(vm, KVM_CAP_NR_VCPUS);
+	return max > 0 ? (unsigned)max : 4;	/* 4: what the API document says */
+}
+
+int
+vm_fd(const struct vm *vm)
+{
+	return vm->fd;
+}
+
+int
+vm_kvm_fd(const struct vm *vm)
+{
+	return vm->kvm_fd;
+}
+
+int
+vm_signal_msi(const struct vm *vm, const struct msi_msg *msg, bool with_devid)
+{
+	struct kvm_msi msi = {
+		.address_lo = (uint32_t)msg->addr,
+		.address_hi = (uint32_t)(msg->addr >> 32),
+		.data = msg->data,
+		.flags = with_devid ? KVM_MSI_VALID_DEVID : 0,
+		.devid = msg->devid,
+	};
+
+	return ioctl(vm->fd, KVM_SIGNAL_MSI, &msi) < 0 ? -errno : 0;
+}
+
+void
+vm_irq_line(const struct vm *vm, uint32_t irq, bool level)
+{
+	struct kvm_irq_level il = { .irq = irq, .level = level };
+
+	/* Fails only for an input that does not exist; those are refused at attach. */
+	(void)ioctl(vm->fd, KVM_IRQ_LINE, &il);
+}
