@@ -297,7 +297,7 @@ refuse_missing(const struct config *cfg, unsigned int row,
 
 	print_key(cfg, row, kw, key, sizeof(key));
 	keyword_arg(kw, arg, sizeof(arg));
-	if (cfg->file == NULL)
+	if (cfg->file == NULL || (row > 0 && line == 0))
 		return err_set_status(err, EXIT_STATUS_CONFIG, EINVAL,
 				      "no %s; use --config FILE or --set "
 				      "%s=%s", key, key, arg);
@@ -307,8 +307,10 @@ refuse_missing(const struct config *cfg, unsigned int row,
 				      "'%s = %s'", cfg->file, kw->section,
 				      kw->key, arg);
 	return err_set_status(err, EXIT_STATUS_CONFIG, EINVAL,
-			      "%s:%d: [%s] has no %s; add '%s = %s'", cfg->file,
-			      line, kw->section, kw->key, kw->key, arg);
+			      "%s:%d: [%s%s%s%s] has no %s; add '%s = %s'",
+			      cfg->file, line, kw->section, row > 0 ? " \"" : "",
+			      row > 0 ? cfg->named[row - 1].name : "",
+			      row > 0 ? "\"" : "", kw->key, kw->key, arg);
 }
 
 static int

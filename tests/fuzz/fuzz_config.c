@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: ISC
+/*
+ * Arbitrary bytes as a configuration file. What parses must survive its own
+ * dump: the values are the same when the dump is parsed, and from there on
+ * the dump is a fixed point. The bytes behind the first NUL, if any, are tried
+ * as a --set argument.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "err.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+
+static char *
+dump(const struct config *cfg)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	if (f == NULL)
+		abort();
+	config_dump(cfg, "/w", f);
+	fclose(f);
+	return text;
+}
+
+static char *
+without_comments(const char *text)
+{
+	char *ret = malloc(strlen(text) + 1), *to = ret;
+
+	if (ret == NULL)
+		abort();
+	while (*text != '\0') {
+		size_t n = strcspn(text, "\n") + 1;
+
+		if (*text != '#') {
+			memcpy(to, text, n);
+			to += n;
+		}
+		text += n;
+	}
+	*to = '\0';
+	return ret;
+}
+
+static char *
+dump_again(const char *text, enum config_arch arch)
+{
+	struct config cfg;
+	struct err err = { 0 };
+	char *ret;
+
+	config_init(&cfg, arch, NULL);
+	if (config_parse(&cfg, text, strlen(text), "again/vm.ini", &err) != 0) {
+		fprintf(stderr, "a dump does not parse: %s\n%s", err.text, text);
+		abort();
+	}
+	ret = dump(&cfg);
+	config_free(&cfg);
+	return ret;
+}
+
+static void
+must_be_equal(const char *a, const char *b)
+{
+	if (strcmp(a, b) == 0)
+		return;
+	fprintf(stderr, "a dump differs:\n%s----\n%s", a, b);
+	abort();
+}
+
+static void
+round_trip(const struct config *cfg, enum config_arch arch)
+{
+	char *first = dump(cfg);
+	char *second = dump_again(first, arch);
+	char *third = dump_again(second, arch);
+	char *first_values = without_comments(first);
+	char *second_values = without_comments(second);
+
+	must_be_equal(first_values, second_values);
+	must_be_equal(second, third);
+	free(first);
+	free(second);
+	free(third);
+	free(first_values);
+	free(second_values);
+}
+
+/* A message is one line of text, whatever the input was. */
+static void
+check_message(const struct err *err)
+{
+	if (err->text[0] == '\0' || err->status == 0 ||
+	    strpbrk(err->text, "\n\r\x1b") != NULL)
+		abort();
+}
+
+static int
+set(struct config *cfg, const uint8_t *data, size_t size, struct err *err)
+{
+	char *text = strndup((const char *)data, size);
+	int rc;
+
+	if (text == NULL)
+		abort();
+	rc = config_set(cfg, text, err);
+	free(text);
+	return rc;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const uint8_t *nul = size > 0 ? memchr(data, '\0', size) : NULL;
+	size_t len = nul != NULL ? (size_t)(nul - data) : size;
+	enum config_arch arch = len % 2 == 0 ? CONFIG_ARCH_X86_64
+					     : CONFIG_ARCH_ARM64;
+	struct err err = { 0 };
+	struct config cfg;
+	int rc;
+
+	config_init(&cfg, arch, NULL);
+	rc = config_parse(&cfg, (const char *)data, len, "dir/vm.ini", &err);
+	if (rc == 0 && nul != NULL)
+		rc = set(&cfg, nul + 1, size - len - 1, &err);
+	if (rc == 0)
+		round_trip(&cfg, arch);
+	else
+		check_message(&err);
+
+	/* The whole input, NUL bytes and all, is a file too. */
+	if (nul != NULL) {
+		config_free(&cfg);
+		config_init(&cfg, arch, NULL);
+		err.text[0] = '\0';
+		if (config_parse(&cfg, (const char *)data, size, "vm.ini",
+				 &err) == 0)
+			abort();
+		check_message(&err);
+	}
+	if (rc == 0 && config_check(&cfg, &err) != 0)
+		check_message(&err);
+	config_free(&cfg);
+	return 0;
+}
