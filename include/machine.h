@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One microVM: from a configuration to the way it ended.
+ *
+ * A reset of the guest is a new machine: main frees this one and makes another
+ * from the same configuration, so that nothing of the old guest, in KVM or in a
+ * model, can survive (doc/adr/0003-reset.md).  What belongs to the host side -
+ * the reactor, the console - outlives the machine.
+ *
+ * Reactor thread only.
+ */
+#ifndef VMM_MACHINE_H
+#define VMM_MACHINE_H
+
+#include <stdio.h>
+
+struct chr;
+struct config;
+struct err;
+struct machine;
+struct reactor;
+struct timing;
+
+enum machine_end {
+	MACHINE_RUNNING,
+	MACHINE_POWEROFF,
+	MACHINE_RESET,
+	MACHINE_CRASH,		/* the guest cannot go on: text in machine_end_text() */
+	MACHINE_HOST_ERROR,	/* the host cannot: likewise */
+	MACHINE_QUIT,		/* asked for by the console */
+	MACHINE_KILLED,		/* by a signal */
+};
+
+/* What a machine is given by the host side; all of it outlives the machine. */
+struct machine_host {
+	struct reactor *reactor;
+	struct chr *serial;	/* back of the serial port */
+	struct timing *timing;
+};
+
+/* Everything up to, not including, the first KVM_RUN. */
+int machine_new(const struct config *cfg, const struct machine_host *host,
+		struct machine **ret, struct err *e);
+
+/* Runs the reactor until the machine ends; the vCPU threads are gone then. */
+int machine_run(struct machine *m, enum machine_end *ret, struct err *e);
+
+/* Ends it from outside, from within a reactor callback. */
+void machine_end(struct machine *m, enum machine_end end);
+
+/* Presses the power button. */
+void machine_press_button(struct machine *m);
+
+/* After MACHINE_CRASH and MACHINE_HOST_ERROR: several lines, valid until
+ * machine_free(). */
+const char *machine_end_text(const struct machine *m);
+
+/* The slot list in the form of comments for --dump-config, and counters for
+ * --stats as one JSON object. */
+void machine_write_stats(const struct machine *m, FILE *out);
+
+void machine_free(struct machine *m);
+
+#endif

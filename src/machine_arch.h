@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A machine from the inside, and what differs between architectures:
+ * machine_x86_64.c and machine_arm64.c implement the machine_arch_ functions.
+ */
+#ifndef VMM_MACHINE_ARCH_H
+#define VMM_MACHINE_ARCH_H
+
+#include "boot.h"
+#include "bus.h"
+#include "dev.h"
+#include "exits.h"
+#include "machine.h"
+#include "memory.h"
+#include "vcpu.h"
+
+enum { MACHINE_POSTED_MAX = 8 };
+
+struct machine {
+	const struct config *cfg;
+	struct machine_host host;
+	struct vm *vm;
+	struct memory memory;
+	struct irqchip *irqchip;
+	struct space space[SPACE_KINDS];
+	struct slot_list slots;
+	struct bus platform;
+	struct boot_loaded loaded;
+	struct mailboxes *mailboxes;
+	struct posted_range posted[MACHINE_POSTED_MAX];
+	struct vcpu_env vcpu_env;
+	struct vcpu **vcpu;		/* cfg->cpu.count of them */
+	enum machine_end end;
+	const struct vcpu *crashed;
+
+	/* Devices; NULL where the architecture or the configuration has none. */
+	struct uart16550 *serial;
+	struct rtc_cmos *rtc_cmos;
+	struct pl031 *pl031;
+	struct i8042 *i8042;
+	struct acpi_power *acpi_power;
+	struct pl061 *pl061;
+};
+
+/* The places of the platform bus. */
+extern const struct platform_row machine_platform_row[];
+extern const unsigned machine_platform_rows;
+
+/* Power-off and reset for the devices that lead there; arg is the machine. */
+extern const struct power_ops machine_power_ops;
+
+/* Where RAM of this size lies; only gpa and len are filled in. */
+int machine_arch_ram(uint64_t size, struct memory_range range[MEMORY_RANGES_MAX],
+		     unsigned *ret_n, struct err *e);
+
+/* Makes m->irqchip, after the memory slots and before the vCPUs. */
+int machine_arch_irqchip(struct machine *m, struct err *e);
+
+/* Attaches the platform devices. 0 or -errno. */
+int machine_arch_devices(struct machine *m);
+
+/* After the kernel is loaded and the vCPUs exist: writes ACPI or FDT;
+ * ret is for boot_arch_finish(). */
+int machine_arch_tables(struct machine *m, uint64_t *ret, struct err *e);
+
+/* After all vCPUs are made, before the first one runs. */
+int machine_arch_finalize(struct machine *m, struct err *e);
+
+void machine_arch_press_button(struct machine *m);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The x86-64 machine: memory layout, platform bus, ACPI.
+ *
+ *	0          RAM up to 3 GiB, with the tables of boot.h below 1 MiB
+ *	c0000000   devices
+ *	fec00000   I/O APIC
+ *	fee00000   local APICs
+ *	100000000  the rest of RAM
+ */
+#include <errno.h>
+
+#include "acpi.h"
+#include "config.h"
+#include "err.h"
+#include "ioapic.h"
+#include "irqchip.h"
+#include "machine_arch.h"
+#include "util.h"
+
+enum { LAPIC_BASE = 0xfee00000 };
+
+const struct platform_row machine_platform_row[] = {
+	{ DEVICE_UART16550, SPACE_PIO, 0x3f8, 8, 4, IRQ_EDGE },
+	{ DEVICE_RTC_CMOS, SPACE_PIO, 0x70, 2, 8, IRQ_EDGE },
+	{ DEVICE_I8042, SPACE_PIO, 0x60, 5, -1, IRQ_EDGE },
+	{ DEVICE_POWER_ACPI, SPACE_PIO, 0x600, ACPI_POWER_LEN, 9, IRQ_EDGE },
+};
+const unsigned machine_platform_rows = ARRAY_SIZE(machine_platform_row);
+
+int
+machine_arch_ram(uint64_t size, struct memory_range range[MEMORY_RANGES_MAX],
+		 unsigned *ret_n, struct err *e)
+{
+	(void)e;
+	range[0] = (struct memory_range){ .gpa = 0, .len = size };
+	*ret_n = 1;
+	if (size > X86_MMIO_GAP_GPA) {
+		range[0].len = X86_MMIO_GAP_GPA;
+		range[1] = (struct memory_range){
+			.gpa = X86_MMIO_GAP_END,
+			.len = size - X86_MMIO_GAP_GPA,
+		};
+		*ret_n = 2;
+	}
+	return 0;
+}
+
+int
+machine_arch_irqchip(struct machine *m, struct err *e)
+{
+	if (m->cfg->irqchip.mode == CONFIG_IRQCHIP_KERNEL)
+		return irqchip_kernel_new(m->vm, &m->irqchip, e);
+	return ioapic_kvm_new(m->vm, &m->space[SPACE_MMIO], &m->irqchip, e);
+}
+
+int
+machine_arch_devices(struct machine *m)
+{
+	struct reactor *r = m->host.reactor;
+	int rc;
+
+	rc = uart16550_new(&m->platform, "serial0", m->host.serial, &m->serial);
+	if (rc == 0)
+		rc = rtc_cmos_new(&m->platform, r, &m->rtc_cmos);
+	if (rc == 0)
+		rc = i8042_new(&m->platform, &machine_power_ops, m, &m->i8042);
+	if (rc == 0)
+		rc = acpi_power_new(&m->platform, &machine_power_ops, m, &m->acpi_power);
+	return rc;
+}
+
+int
+machine_arch_tables(struct machine *m, uint64_t *ret, struct err *e)
+{
+	struct acpi_machine am = {
+		.ncpu = m->cfg->cpu.count,
+		.lapic_base = LAPIC_BASE,
+		.ioapic_base = IOAPIC_BASE,
+		.ioapic_id = 0,
+		.slots = &m->slots,
+	};
+	uint8_t *buf = memory_ptr(&m->memory, X86_ACPI_GPA, X86_ACPI_LEN);
+	size_t len;
+	int rc;
+
+	if (!buf)
+		return err_set(e, ENOMEM, "no room for ACPI tables below 1 MiB");
+	rc = acpi_build(&am, X86_ACPI_GPA, buf, X86_ACPI_LEN, &len);
+	if (rc)
+		return err_set(e, -rc, "the ACPI tables do not fit");
+	*ret = X86_ACPI_GPA;
+	return 0;
+}
+
+int
+machine_arch_finalize(struct machine *m, struct err *e)
+{
+	(void)m;
+	(void)e;
+	return 0;
+}
+
+void
+machine_arch_press_button(struct machine *m)
+{
+	acpi_power_press_button(m->acpi_power);
+}
