@@ -3,6 +3,7 @@
  * The arm64 half of a vCPU: KVM_ARM_VCPU_INIT, boot registers, register dump.
  * Architecture references are to the Arm ARM (DDI 0487).
  */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -174,11 +175,10 @@ vcpu_arch_set_boot(struct vcpu *v, const struct vcpu_boot *boot, struct err *e)
 uint64_t
 vcpu_mpidr(const struct vcpu *v)
 {
-	uint64_t mpidr;
+	uint64_t mpidr = 0;
+	int rc = get_reg(v, REG_MPIDR_EL1, &mpidr);
 
-	/* Any vCPU that was initialised has one. */
-	if (get_reg(v, REG_MPIDR_EL1, &mpidr) < 0)
-		abort();
+	assert(rc == 0);	/* every initialised vCPU has one */
 	return mpidr & MPIDR_AFFINITY;
 }
 
