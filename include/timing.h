@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * When each stage of a launch was reached, for --timing: one line of JSON.
+ * When each stage of a launch was reached, for --timing: one line of JSON, times in
+ * microseconds since main(), null for a stage that was not reached.
  *
  * A stage keeps its first time.  Any thread, each stage from one thread only.
  */
@@ -12,7 +13,7 @@
 #include <stdint.h>
 
 enum timing_stage {
-	TIMING_EXEC,		/* the process started (from /proc/self/stat) */
+	TIMING_EXEC,		/* the process started: proc(5), coarse */
 	TIMING_MAIN,
 	TIMING_CONFIG,		/* configuration parsed */
 	TIMING_VM,		/* VM created */
@@ -31,7 +32,7 @@ struct timing {
 
 void timing_mark(struct timing *t, enum timing_stage stage);
 
-/* Writes the JSON line with its newline; returns its length or -errno. */
+/* Writes the JSON line with its newline; 0 or -errno. */
 int timing_write(const struct timing *t, const char *path);
 
 #endif
