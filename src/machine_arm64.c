@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The arm64 machine: address map, platform bus, device tree.
+ *
+ *	08000000   GIC distributor
+ *	08010000   GICv2 CPU interface
+ *	08080000   ITS, its doorbell in the second 64 KiB
+ *	09000000   UART
+ *	09010000   RTC
+ *	09030000   GPIO with the power button
+ *	0a000000   virtio-mmio: 32 slots of 4 KiB, each with its own interrupt
+ *	0c000000   GICv3 redistributors: 128 KiB for each of up to 512 CPUs
+ *	10000000   kept free for PCI: 32-bit windows, then at
+ *	3f000000   ECAM of 16 buses
+ *	40000000   nothing
+ *	80000000   RAM; the device tree lies in it where boot.h says
+ *	8000000000 kept free for PCI: 64-bit window, where RAM leaves room
+ *	10000000000 the end: the 40 address bits of KVM's default
+ *
+ * SPIs: 1 UART, 2 RTC, 7 GPIO, 16 to 47 virtio-mmio; 3 to 6 kept free for PCI's
+ * INTA to INTD.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "config.h"
+#include "devtree.h"
+#include "err.h"
+#include "exit_status.h"
+#include "gic.h"
+#include "irqchip.h"
+#include "machine_arch.h"
+#include "util.h"
+
+enum {
+	VIRTIO_GPA = 0x0a000000,
+	VIRTIO_LEN = 0x1000,
+	VIRTIO_SPI = 16,
+	PCI_GPA = 0x10000000,
+};
+#define RAM_END_MAX (1ull << 40)
+
+_Static_assert(VIRTIO_GPA + 32 * VIRTIO_LEN <= (int)GIC_REDIST_GPA &&
+	       (int)GIC_END_GPA <= PCI_GPA, "the map above is wrong");
+
+#define VIRTIO_SLOT(n)							\
+	{ DEVICE_VIRTIO_MMIO, SPACE_MMIO, VIRTIO_GPA + (n) * VIRTIO_LEN,	\
+	  VIRTIO_LEN, VIRTIO_SPI + (n), IRQ_LEVEL }
+#define VIRTIO_SLOTS_8(n)						\
+	VIRTIO_SLOT(n), VIRTIO_SLOT((n) + 1), VIRTIO_SLOT((n) + 2),	\
+	VIRTIO_SLOT((n) + 3), VIRTIO_SLOT((n) + 4), VIRTIO_SLOT((n) + 5), \
+	VIRTIO_SLOT((n) + 6), VIRTIO_SLOT((n) + 7)
+
+const struct platform_row machine_platform_row[] = {
+	{ DEVICE_UART16550, SPACE_MMIO, 0x09000000, 8, 1, IRQ_LEVEL },
+	{ DEVICE_PL031, SPACE_MMIO, 0x09010000, 0x1000, 2, IRQ_LEVEL },
+	{ DEVICE_PL061, SPACE_MMIO, 0x09030000, 0x1000, 7, IRQ_LEVEL },
+	VIRTIO_SLOTS_8(0),
+	VIRTIO_SLOTS_8(8),
+	VIRTIO_SLOTS_8(16),
+	VIRTIO_SLOTS_8(24),
+};
+const unsigned machine_platform_rows = ARRAY_SIZE(machine_platform_row);
+
+int
+machine_arch_ram(uint64_t size, struct memory_range range[MEMORY_RANGES_MAX],
+		 unsigned *ret_n, struct err *e)
+{
+	if (size > RAM_END_MAX - ARM64_RAM_GPA)
+		return err_set_status(e, EXIT_STATUS_CONFIG, EINVAL,
+				      "memory.size: at most %juM: more does not fit into "
+				      "40 bits of address",
+				      (uintmax_t)((RAM_END_MAX - ARM64_RAM_GPA) >> 20));
+	range[0] = (struct memory_range){ .gpa = ARM64_RAM_GPA, .len = size };
+	*ret_n = 1;
+	return 0;
+}
+
+int
+machine_arch_irqchip(struct machine *m, struct err *e)
+{
+	static const unsigned version[] = {
+		[CONFIG_GIC_AUTO] = 0,
+		[CONFIG_GIC_V2] = 2,
+		[CONFIG_GIC_V3] = 3,
+	};
+	const struct config *cfg = m->cfg;
+	char where[128];
+
+	/* Here, and not only in gic_new(), because it has a place in a file. */
+	if (cfg->irqchip.gic == CONFIG_GIC_V2 && cfg->cpu.count > GIC_V2_CPUS_MAX)
+		return err_set_status(e, EXIT_STATUS_CONFIG, EINVAL,
+				      "%s: a GICv2 has at most %d CPUs; set irqchip.gic = 3 "
+				      "or auto",
+				      config_where(cfg, &cfg->cpu.count, where,
+						   sizeof(where)), GIC_V2_CPUS_MAX);
+	return gic_new(m->vm, version[cfg->irqchip.gic], cfg->cpu.count, &m->irqchip, e);
+}
+
+int
+machine_arch_devices(struct machine *m)
+{
+	struct reactor *r = m->host.reactor;
+	int rc;
+
+	rc = uart16550_new(&m->platform, "serial0", m->host.serial, &m->serial);
+	if (rc == 0)
+		rc = pl031_new(&m->platform, r, &m->pl031);
+	if (rc == 0)
+		rc = pl061_new(&m->platform, r, &m->pl061);
+	return rc;
+}
+
+/* Where boot.h says: the initrd was placed around it. */
+static uint64_t
+devtree_gpa(const struct memory *mem)
+{
+	uint64_t len = mem->range[0].len;
+
+	if (len > GiB(1))
+		len = GiB(1);
+	return mem->range[0].gpa + align_down(len, ARM64_FDT_LEN) - ARM64_FDT_LEN;
+}
+
+/*
+ * Never waits: a host that has just booted may have no randomness yet, and then
+ * the guest has to find its own.
+ */
+static const struct devtree_seed *
+make_seed(struct devtree_seed *seed)
+{
+	ssize_t n = getrandom(seed, sizeof(*seed), GRND_NONBLOCK);
+
+	return n == (ssize_t)sizeof(*seed) ? seed : NULL;
+}
+
+int
+machine_arch_tables(struct machine *m, uint64_t *ret, struct err *e)
+{
+	unsigned ncpu = m->cfg->cpu.count;
+	uint64_t gpa = devtree_gpa(&m->memory);
+	void *buf = memory_ptr(&m->memory, gpa, DEVTREE_LEN);
+	uint64_t *mpidr = calloc(ncpu, sizeof(*mpidr));
+	struct devtree_seed seed;
+	struct devtree dt = {
+		.ncpu = ncpu,
+		.mpidr = mpidr,
+		.memory = &m->memory,
+		.cmdline = m->loaded.cmdline,
+		.initrd_gpa = m->loaded.initrd_gpa,
+		.initrd_len = m->loaded.initrd_len,
+		.seed = make_seed(&seed),
+		.slots = &m->slots,
+	};
+	int rc;
+
+	if (buf == NULL || mpidr == NULL) {
+		free(mpidr);
+		return err_set(e, ENOMEM, "no room for the device tree");
+	}
+	for (unsigned i = 0; i < ncpu; i++)
+		mpidr[i] = vcpu_mpidr(m->vcpu[i]);
+	gic_describe(m->irqchip, &dt.gic);
+	rc = devtree_build(&dt, buf, DEVTREE_LEN);
+	explicit_bzero(&seed, sizeof(seed));
+	free(mpidr);
+	if (rc < 0)
+		return err_set(e, -rc, "the device tree does not fit");
+	*ret = gpa;
+	return 0;
+}
+
+int
+machine_arch_finalize(struct machine *m, struct err *e)
+{
+	return gic_finalize(m->irqchip, e);
+}
+
+void
+machine_arch_press_button(struct machine *m)
+{
+	pl061_press_button(m->pl061);
+}
