@@ -80,7 +80,7 @@ ioapic_base(void)
 		return base;
 	const uint8_t *p = (const uint8_t *)madt + 44, *end = (const uint8_t *)madt + madt->length;
 	for (; p + 2 <= end && p[1] >= 2; p += p[1])
-		if (p[0] == 1)
+		if (p[0] == 1 && !*(const uint32_t *)(p + 8))	/* the one with GSI 0 */
 			base = *(const uint32_t *)(p + 4);
 	return base;
 }
