@@ -4,8 +4,8 @@
  *
  * src/ioapic/ioapic.c is a pure model: pins, redirection table, remote IRR and
  * EOI.  It reports through struct ioapic_ops.  src/ioapic/ioapic_kvm_x86_64.c is
- * its KVM half: messages by KVM_SIGNAL_MSI, GSI routes only for pins that are
- * unmasked and level-triggered (KVM exits on EOI for the vectors of those).
+ * its KVM half: messages by KVM_SIGNAL_MSI, GSI routes only for level-triggered
+ * pins in use (KVM exits on EOI for the vectors of those).
  * src/ioapic/kernel_x86_64.c is the full in-kernel irqchip instead.
  *
  * Reactor thread only.
@@ -23,7 +23,8 @@ struct msi_msg;
 struct ioapic_ops {
 	/* Send this message to the local APICs. */
 	void (*deliver)(void *arg, const struct msi_msg *msg);
-	/* The set of vectors of unmasked level pins has changed (see ioapic_route). */
+	/* What ioapic_route() says of some pin has changed. Comes before the first
+	 * deliver() of a new route. */
 	void (*routes_changed)(void *arg);
 };
 
@@ -32,7 +33,6 @@ struct ioapic {
 	void *arg;
 	uint64_t redir[IOAPIC_PINS];
 	uint32_t wire;		/* level of each pin */
-	uint32_t irr;		/* edge latched on a masked pin does not stay: 82093AA */
 	uint8_t select;
 	uint8_t id;
 };
@@ -45,7 +45,10 @@ void ioapic_eoi(struct ioapic *io, unsigned vector);
 uint64_t ioapic_read(void *io, uint64_t off, unsigned len);
 void ioapic_write(void *io, uint64_t off, unsigned len, uint64_t val);
 
-/* The message of a pin if it is unmasked and level-triggered; else false. */
+/*
+ * The message of a pin whose EOI must be reported: level-triggered, and unmasked
+ * or (still) in service; else false.
+ */
 bool ioapic_route(const struct ioapic *io, unsigned pin, struct msi_msg *ret);
 
 /* ---- the KVM half ---- */
