@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Token buckets: how fast a device may go.
+ *
+ * A bucket holds up to burst tokens and gains rate of them each second, without
+ * drift: the fraction of a token that a look at the clock finds is not lost.  A
+ * request larger than the burst may be taken from a full bucket; the bucket then
+ * owes the difference, so that no request is too large to ever be served.
+ *
+ * There is no tick.  Who finds the bucket short asks when it will do and sets a
+ * timer to that time (reactor_timer_set).
+ *
+ * Times are nanoseconds of one clock that does not go back (it does no harm if it
+ * does).  Any thread; the bucket belongs to its caller.
+ */
+#ifndef VMM_RATELIMIT_H
+#define VMM_RATELIMIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct token_bucket {
+	uint64_t rate;		/* tokens a second; 0: no limit */
+	uint64_t burst;		/* at least 1 if there is a limit */
+	int64_t tokens;		/* negative: owed */
+	uint64_t last_ns;	/* what was gained until then is in tokens */
+};
+
+/* Limits to which rate and burst are cut. */
+#define TOKEN_BUCKET_MAX (UINT64_C(1) << 40)
+
+/* A full bucket. burst 0 means as much as rate. */
+void token_bucket_init(struct token_bucket *b, uint64_t rate, uint64_t burst,
+		       uint64_t now_ns);
+
+/* How many tokens can be taken now; UINT64_MAX without a limit. */
+uint64_t token_bucket_avail(struct token_bucket *b, uint64_t now_ns);
+
+/* Takes n if there are n, or if the bucket is full. */
+bool token_bucket_take(struct token_bucket *b, uint64_t n, uint64_t now_ns);
+
+/* When token_bucket_take(b, n) will succeed; now_ns if it would already. */
+uint64_t token_bucket_ready_ns(struct token_bucket *b, uint64_t n, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * virtio devices: one model file in src/virtio/ each.
+ *
+ * A constructor takes guest memory and the backend and returns a device that waits to be
+ * connected to a transport; x_free() after the transport is gone.  The backend is a
+ * table of functions that know no device type.
+ */
+#ifndef VMM_VIRTIO_DEV_H
+#define VMM_VIRTIO_DEV_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct memory;
+struct reactor;
+struct virtio_device;
+
+/* ---- entropy (virtio 1.2, 5.4), src/virtio/rng.c ---- */
+
+struct rng_backend {
+	/* Fills buf, which is guest memory, and returns how far it came or -errno. */
+	ssize_t (*fill)(void *arg, void *buf, size_t len);
+	void *arg;
+};
+
+struct rng_config {
+	const char *name;	/* "rng0" */
+	uint64_t rate;		/* bytes a second; 0: no limit */
+	uint64_t burst;		/* bytes; 0: a second's worth */
+};
+
+struct rng;
+
+/* getrandom(2): never blocks once the host has booted. */
+extern const struct rng_backend rng_backend_getrandom;
+
+int rng_new(const struct memory *mem, struct reactor *r, const struct rng_backend *back,
+	    const struct rng_config *cfg, struct rng **ret);
+struct virtio_device *rng_device(struct rng *rng);
+void rng_free(struct rng *rng);
+
+#endif
