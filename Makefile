@@ -29,6 +29,8 @@ WARN := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-protot
 	-Wvla -Wpointer-arith -Wwrite-strings -Wundef -Wformat=2
 SAN_asan := -fsanitize=address,undefined -fno-sanitize-recover=all
 SAN_tsan := -fsanitize=thread -Wno-tsan
+SAN_fuzz := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+SAN_cover := --coverage
 OPT ?= -O2
 CFLAGS ?= $(OPT) -g
 # The optimised build is static: no dynamic linker between exec and the guest
@@ -96,6 +98,45 @@ thread:
 	$(Q)$(MAKE) --no-print-directory SAN=tsan thread-run
 thread-run: $(THREAD:%=$(B)/tests/thread/%)
 	$(Q)$(run_cmocka)
+
+# ---- fuzz targets: one for each trust boundary; clang's libFuzzer ----
+
+FUZZ := $(patsubst tests/fuzz/%.c,%,$(filter-out %_$(OTHER).c,$(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_SECONDS ?= 10
+
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+.PHONY: fuzz fuzz-smoke fuzz-build
+fuzz-build: $(FUZZ:%=$(B)/tests/fuzz/%)
+# `make fuzz FUZZ_SECONDS=600`; the smoke run only proves that the targets work.
+fuzz fuzz-smoke:
+	$(Q)$(MAKE) --no-print-directory CC=clang SAN=fuzz fuzz-build
+	$(Q)scripts/fuzz $(FUZZ_SECONDS) $(FUZZ:%=build/$(ARCH)-fuzz/tests/fuzz/%)
+
+# ---- what a person calls ----
+
+.PHONY: run check lint install cover
+run:
+	$(Q)scripts/run
+check:
+	$(Q)scripts/check
+lint:
+	$(Q)scripts/lint
+
+install: $(B)/vmm
+	install -D -m 755 $(B)/vmm $(DESTDIR)$(PREFIX)/bin/vmm
+	install -D -m 644 man/vmm.1 $(DESTDIR)$(PREFIX)/share/man/man1/vmm.1
+	install -D -m 644 man/vm.ini.5 $(DESTDIR)$(PREFIX)/share/man/man5/vm.ini.5
+	install -D -m 644 examples/vm.ini $(DESTDIR)$(PREFIX)/share/doc/vmm/vm.ini
+
+# Line coverage of the unit tests.
+cover:
+	$(Q)$(MAKE) --no-print-directory SAN=cover unit-run
+	$(Q)scripts/cover build/$(ARCH)-cover
+
+include $(wildcard tests/*/*.mk bench/*.mk)
 
 clean:
 	rm -rf build/x86_64* build/arm64*
