@@ -5,8 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-__attribute__((format(printf, 4, 0)))
-static int
+__attribute__((format(printf, 4, 0))) static int
 set(struct err *e, int status, int errnum, const char *fmt, va_list ap)
 {
 	if (e->text[0] != '\0')

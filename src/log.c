@@ -14,25 +14,22 @@
 
 enum {
 	LINE_MAX_LEN = 1024,
-	ERROR_WAIT_MS = 1000,	/* how long an error waits for a full pipe */
+	ERROR_WAIT_MS = 1000, /* how long an error waits for a full pipe */
 };
 
-/* What a line passes through on its way out: how much is said, and how it ends. */
-static struct {
-	atomic_int level;
-	atomic_int crlf;
-} out = { .level = LOG_WARN };
+static _Atomic int max_level = LOG_WARN;
+static _Atomic int crlf; /* the other half of it: how a line ends */
 
 void
 log_set_level(enum log_level level)
 {
-	atomic_store_explicit(&out.level, (int)level, memory_order_relaxed);
+	atomic_store_explicit(&max_level, (int)level, memory_order_relaxed);
 }
 
 void
 log_set_crlf(int on)
 {
-	atomic_store_explicit(&out.crlf, on, memory_order_relaxed);
+	atomic_store_explicit(&crlf, on, memory_order_relaxed);
 }
 
 /* Names and texts of others may be in a line: no control character gets out. */
@@ -54,8 +51,8 @@ static void
 put(enum log_level level, const char *prefix, const char *text)
 {
 	/* A raw terminal does not return the carriage; a file must not hold CRs. */
-	int crlf = atomic_load_explicit(&out.crlf, memory_order_relaxed) &&
-		   isatty(STDERR_FILENO);
+	int cr = atomic_load_explicit(&crlf, memory_order_relaxed) &&
+		 isatty(STDERR_FILENO);
 	char line[LINE_MAX_LEN];
 	int n = snprintf(line, sizeof(line) - 2, "vmm: %s%s", prefix, text);
 
@@ -64,7 +61,7 @@ put(enum log_level level, const char *prefix, const char *text)
 	size_t len = (size_t)n < sizeof(line) - 2 ? (size_t)n : sizeof(line) - 3;
 	line[len] = '\0';
 	clean(line);
-	if (crlf)
+	if (cr)
 		line[len++] = '\r';
 	line[len++] = '\n';
 
@@ -72,13 +69,13 @@ put(enum log_level level, const char *prefix, const char *text)
 	if (poll(&pfd, 1, level == LOG_ERROR ? ERROR_WAIT_MS : 0) <= 0)
 		return;
 	ssize_t rc = write(STDERR_FILENO, line, len);
-	(void)rc;	/* there is nobody left to tell */
+	(void)rc; /* there is nobody left to tell */
 }
 
 static int
 silent(enum log_level level)
 {
-	return (int)level > atomic_load_explicit(&out.level, memory_order_relaxed);
+	return (int)level > atomic_load_explicit(&max_level, memory_order_relaxed);
 }
 
 void
