@@ -37,8 +37,15 @@ struct boot_loaded {
 	const char *cmdline;
 };
 
+/*
+ * After it, image.setup points into guest memory (the zero page) and
+ * image.unpacked is gone: no part of boot_loaded has to be freed.
+ */
 int boot_load(const struct boot_source *src, struct memory *m,
 	      struct boot_loaded *ret, struct err *e);
+/* The same for a guest of either architecture, so that both are tested on each. */
+int boot_load_arch(enum image_arch arch, const struct boot_source *src,
+		   struct memory *m, struct boot_loaded *ret, struct err *e);
 
 /*
  * x86-64: tables is the address of the RSDP.  arm64: tables is where the device
