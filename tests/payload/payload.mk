@@ -19,9 +19,15 @@ PAYLOAD_SUFFIX := $(if $(filter arm64,$(ARCH)),img,elf)
 PAYLOADS := $(patsubst tests/payload/%.c,$(PAYLOAD_DIR)/%.$(PAYLOAD_SUFFIX),$(PAYLOAD_SRC))
 
 .PHONY: payloads payload-run
-payloads: $(PAYLOADS)
+payloads: $(PAYLOADS) $(PAYLOAD_DIR)/run
 payload-run: payloads $(B)/vmm
-	$(Q)tests/payload/run --arch $(ARCH) --vmm $(B)/vmm
+	$(Q)tests/payload/run --arch $(ARCH) --vmm $(B)/vmm $(PAYLOAD_ARGS)
+
+# The runner is static, so that it runs in the lab.
+$(PAYLOAD_DIR)/run: tests/payload/host/run.c $(PAYLOAD_DIR)/flags
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(PAYLOAD_CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -O2 -g -static -o $@ $<
 
 $(PAYLOAD_DIR)/%.c.o: tests/payload/%.c $(PAYLOAD_DIR)/flags
 	@mkdir -p $(@D)
