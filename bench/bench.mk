@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: ISC
+# `make bench`, `make bench-boot`.  LKVM=, LKVM_ARM64=, FIRECRACKER= name other VMMs
+# to measure beside.
+
+BENCH_GUESTS := $(PAYLOAD_DIR)/bench/launch.elf $(PAYLOAD_DIR)/bench/exit.elf
+
+$(PAYLOAD_DIR)/bench/%.c.o: bench/guest/%.c $(PAYLOAD_DIR)/flags
+	@mkdir -p $(@D)
+	@echo "  PCC     $<"
+	$(Q)$(PAYLOAD_CC) $(PAYLOAD_CFLAGS) -MMD -MP -c -o $@ $<
+$(PAYLOAD_DIR)/bench/%.S.o: bench/guest/%.S $(PAYLOAD_DIR)/flags
+	@mkdir -p $(@D)
+	@echo "  PAS     $<"
+	$(Q)$(PAYLOAD_CC) $(PAYLOAD_CFLAGS) -c -o $@ $<
+$(PAYLOAD_DIR)/bench/launch.elf: $(PAYLOAD_DIR)/bench/pad.S.o
+$(PAYLOAD_DIR)/bench/%.elf: $(PAYLOAD_DIR)/bench/%.c.o $(PAYLOAD_LIB_OBJ) tests/payload/lib/$(ARCH).ld
+	@echo "  PLD     $@"
+	$(Q)$(PAYLOAD_CC) $(PAYLOAD_LDFLAGS) -o $@ $(filter %.o,$^) -lgcc
+
+$(B)/bench/%: $(B)/bench/%.o
+	@echo "  LD      $@"
+	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $<
+
+.SECONDARY: $(B)/bench/floor.o $(B)/bench/launch.o $(BENCH_GUESTS:.elf=.c.o) $(PAYLOAD_DIR)/bench/pad.S.o
+.PHONY: bench bench-boot bench-programs
+bench-programs: $(B)/bench/floor $(B)/bench/launch $(BENCH_GUESTS)
+bench: $(B)/vmm bench-programs
+	$(Q)bench/report --vmm $(B)/vmm --programs $(B)/bench --guests $(PAYLOAD_DIR)/bench \
+		$(if $(LKVM),--lkvm $(LKVM)) $(if $(FIRECRACKER),--firecracker $(FIRECRACKER)) $(BENCH_ARGS)
+bench-boot:
+	$(Q)bench/boot $(if $(LKVM),--lkvm $(LKVM)) $(if $(LKVM_ARM64),--lkvm-arm64 $(LKVM_ARM64)) $(BENCH_ARGS)
