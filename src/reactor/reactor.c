@@ -306,11 +306,14 @@ reactor_new(struct reactor **ret)
 		free(r);
 		return rc;
 	}
+	errno = 0;
 	r->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
 	if (!r->loop) {
+		int rc = errno ? -errno : -ENOMEM;
+
 		close(r->kick_fd);
 		free(r);
-		return -ENOMEM;
+		return rc;
 	}
 	ev_io_init(&r->kick_io, kick_cb, r->kick_fd, EV_READ);
 	ev_io_start(r->loop, &r->kick_io);
