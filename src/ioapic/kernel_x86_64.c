@@ -54,11 +54,33 @@ static const struct irqchip_ops chip_ops = {
 	.free = chip_free,
 };
 
+/*
+ * As firmware leaves it: the boot CPU's LINT0 starts out as ExtINT and open, so a
+ * PIC that is open, too, would deliver our lines a second time, as vectors 0 to 15.
+ */
+static int
+mask_pic(struct vm *vm, uint32_t id)
+{
+	struct kvm_irqchip state = { .chip_id = id };
+
+	if (ioctl(vm_fd(vm), KVM_GET_IRQCHIP, &state) < 0)
+		return -errno;
+	state.chip.pic.imr = 0xff;
+	return ioctl(vm_fd(vm), KVM_SET_IRQCHIP, &state) < 0 ? -errno : 0;
+}
+
 int
 irqchip_kernel_new(struct vm *vm, struct irqchip **ret, struct err *e)
 {
 	if (ioctl(vm_fd(vm), KVM_CREATE_IRQCHIP) < 0)
 		return err_set(e, errno, "KVM_CREATE_IRQCHIP: %s", strerror(errno));
+
+	int rc = mask_pic(vm, KVM_IRQCHIP_PIC_MASTER);
+
+	if (rc == 0)
+		rc = mask_pic(vm, KVM_IRQCHIP_PIC_SLAVE);
+	if (rc)
+		return err_set(e, -rc, "masking the PIC: %s", strerror(-rc));
 
 	struct irqchip_kernel *k = calloc(1, sizeof(*k));
 
