@@ -259,6 +259,21 @@ release(struct run *r)
 	free(r->err_buf);
 }
 
+/* SIGTERM until it has gone: signals that come at once may be one. */
+static void
+terminate(struct run *r)
+{
+	siginfo_t si;
+
+	for (unsigned n = 0; n < 200; n++) {
+		kill(r->pid, SIGTERM);
+		usleep(5000);
+		si.si_pid = 0;
+		if (waitid(P_PID, (id_t)r->pid, &si, WEXITED | WNOHANG | WNOWAIT) == 0 && si.si_pid)
+			return;
+	}
+}
+
 /* ---- judging ---- */
 
 /* As a shell has it. */
@@ -332,6 +347,8 @@ run_script(const struct test *t)
 			break;		/* judge() says what came instead */
 		if (s->send && write(r.in, s->send, strlen(s->send)) < 0)
 			rc = failed("write to vmm: %s", strerror(errno));
+		if (s->signal && !s->wait[0])
+			usleep(100000);		/* two at once would be one */
 		if (s->signal)
 			kill(r.pid, s->signal);
 	}
@@ -385,10 +402,7 @@ test_input_flood(const struct test *t)
 			usleep(1000);
 	}
 	long after = proc_status(r.pid, "VmRSS");
-	kill(r.pid, SIGTERM);
-	kill(r.pid, SIGTERM);
-	usleep(20000);
-	kill(r.pid, SIGTERM);
+	terminate(&r);
 	finish(&r, opt.timeout_s * 1000);
 	int rc = up ? judge(t, &r) : failed("the guest did not start: %s", err_line(&r));
 	if (rc == 0 && (before < 0 || after - before > 512))
@@ -534,12 +548,7 @@ test_kill_any_time(const struct test *t)
 		if (start(t, &r))
 			return -1;
 		usleep(i * 200);
-		/* the first presses the button, and nobody is there to see it */
-		kill(r.pid, SIGTERM);
-		for (unsigned n = 0; n < 3; n++) {
-			usleep(300);
-			kill(r.pid, SIGTERM);
-		}
+		terminate(&r);
 		finish(&r, 5000);
 		/* before main has set its handlers the default action applies */
 		if (r.hung)

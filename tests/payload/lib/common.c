@@ -240,6 +240,8 @@ uart_getc(unsigned ms)
 {
 	uint64_t t = deadline_ms(ms);
 
+	/* ready to receive */
+	uart_write(UART_MCR, UART_MCR_DTR | UART_MCR_RTS | UART_MCR_OUT2);
 	do {
 		if (uart_read(UART_LSR) & UART_LSR_DR)
 			return uart_read(UART_RBR);
