@@ -17,6 +17,8 @@ enum {
 	CPUID_ENTRIES_MAX = 256,
 	MSR_IA32_MISC_ENABLE = 0x1a0,
 	MSR_IA32_MTRR_DEF_TYPE = 0x2ff,
+	MSR_K7_HWCR = 0xc0010015,
+	HWCR_TSC_FREQ_SEL = 1 << 24,
 	MISC_ENABLE_FAST_STRING = 1 << 0,
 	MTRR_ENABLE_WB = 1 << 11 | 6,
 	CR0_PE = 1 << 0,
@@ -87,7 +89,9 @@ set_cpuid(struct vcpu *v, struct err *e)
 /*
  * What firmware would have set: fast string operations, without which Linux on
  * Intel gives up `rep movsb`, and MTRRs on with write-back as the default,
- * without which it gives up PAT.  A host that refuses one of them is no loss.
+ * without which it gives up PAT, and on AMD that the TSC counts at the P0 frequency,
+ * without which it complains.  KVM stops at the first that it refuses (the last one,
+ * before Linux 6.7): no loss.
  */
 static void
 set_msrs(struct vcpu *v)
@@ -95,6 +99,7 @@ set_msrs(struct vcpu *v)
 	static const struct kvm_msr_entry entry[] = {
 		{ .index = MSR_IA32_MTRR_DEF_TYPE, .data = MTRR_ENABLE_WB },
 		{ .index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING },
+		{ .index = MSR_K7_HWCR, .data = HWCR_TSC_FREQ_SEL },
 	};
 	_Alignas(struct kvm_msrs) uint8_t buf[sizeof(struct kvm_msrs) + sizeof(entry)];
 	struct kvm_msrs *msrs = (struct kvm_msrs *)(void *)buf;
