@@ -43,7 +43,7 @@ int machine_new(const struct config *cfg, const struct machine_host *host,
 		struct machine **ret, struct err *e);
 
 /* Runs the reactor until the machine ends; the vCPU threads are gone then. */
-int machine_run(struct machine *m, enum machine_end *ret, struct err *e);
+enum machine_end machine_run(struct machine *m);
 
 /* Ends it from outside, from within a reactor callback. */
 void machine_end(struct machine *m, enum machine_end end);

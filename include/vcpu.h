@@ -2,8 +2,7 @@
 /*
  * A vCPU: one thread that does nothing but KVM_RUN and forward exits.
  *
- * vcpu_new() and the setters before the thread starts, vcpu_stop() and
- * vcpu_join() on the reactor thread.
+ * All functions on the reactor thread.
  */
 #ifndef VMM_VCPU_H
 #define VMM_VCPU_H
@@ -50,14 +49,24 @@ struct vcpu_boot {
 	uint16_t gdt_limit;
 };
 
+/*
+ * Makes the vCPU and its thread, which sets it up (CPUID and so on) while the
+ * caller goes on, and then waits.  env must be complete but for posted.
+ */
 int vcpu_new(struct vcpu_env *env, unsigned id, struct vcpu **ret, struct err *e);
+/* Waits until it is set up; what went wrong there is said here. */
+int vcpu_ready(struct vcpu *v, struct err *e);
+/* After vcpu_ready(). */
 int vcpu_set_boot(struct vcpu *v, const struct vcpu_boot *boot, struct err *e);
-int vcpu_start(struct vcpu *v, struct err *e);
+/* After vcpu_ready(): off it goes. */
+void vcpu_run(struct vcpu *v);
 
-/* Asks the thread to leave and kicks it out of KVM_RUN; returns at once. */
+/* Asks the thread to leave and kicks it out of KVM_RUN; returns at once. At any
+ * time, any number of times. */
 void vcpu_stop(struct vcpu *v);
 /* Waits until it has left. After vcpu_stop(). */
 void vcpu_join(struct vcpu *v);
+/* Stops and joins if that was not done. */
 void vcpu_free(struct vcpu *v);
 
 /* After EXIT_CRASH or EXIT_HOST_ERROR: registers and what it means, several

@@ -135,7 +135,7 @@ collect_posted(struct machine *m)
 			};
 		}
 	m->vcpu_env.posted = m->posted;
-	m->vcpu_env.nposted = n;
+	m->vcpu_env.nposted = n;	/* the threads wait for vcpu_run() until then */
 }
 
 static int
@@ -188,6 +188,16 @@ make_vcpus(struct machine *m, struct err *e)
 }
 
 static int
+wait_for_vcpus(struct machine *m, struct err *e)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < m->cfg->cpu.count; i++)
+		rc = vcpu_ready(m->vcpu[i], e);
+	return rc;
+}
+
+static int
 load(struct machine *m, struct err *e)
 {
 	const struct config *cfg = m->cfg;
@@ -226,11 +236,12 @@ machine_new(const struct config *cfg, const struct machine_host *host,
 	    struct machine **ret, struct err *e)
 {
 	static int (*const step[])(struct machine *, struct err *) = {
-		make_memory,		/* every slot before the irqchip: DESIGN.md 4 */
-		load,
+		make_memory,		/* every slot before the irqchip: doc/design.md */
 		machine_arch_irqchip,
+		make_vcpus,		/* their threads set them up while we load */
+		load,
 		make_devices,
-		make_vcpus,
+		wait_for_vcpus,
 		machine_arch_finalize,
 		set_boot,
 	};
@@ -266,20 +277,16 @@ stop_vcpus(struct machine *m)
 		vcpu_join(m->vcpu[i]);
 }
 
-int
-machine_run(struct machine *m, enum machine_end *ret, struct err *e)
+enum machine_end
+machine_run(struct machine *m)
 {
-	int rc = 0;
-
-	/* A failure to start one vCPU must not find others already running code. */
-	for (unsigned i = m->cfg->cpu.count; rc == 0 && i-- > 0;)
-		rc = vcpu_start(m->vcpu[i], e);
-	if (rc == 0 && m->end == MACHINE_RUNNING)
-		reactor_run(m->host.reactor);
+	/* The boot CPU last: the others wait for its INIT/SIPI or CPU_ON. */
+	for (unsigned i = m->cfg->cpu.count; i-- > 0;)
+		vcpu_run(m->vcpu[i]);
+	reactor_run(m->host.reactor);
 	timing_mark(m->host.timing, TIMING_STOPPED);
 	stop_vcpus(m);
-	*ret = m->end;
-	return rc;
+	return m->end;
 }
 
 void

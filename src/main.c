@@ -322,14 +322,14 @@ run_once(struct vmm *v, enum machine_end *end, struct err *e)
 
 	if (rc)
 		return rc;
-	rc = machine_run(v->machine, end, e);
+	*end = machine_run(v->machine);
 	write_stats(v);
 	console_flush(v->console);
 	if (*end == MACHINE_CRASH || *end == MACHINE_HOST_ERROR) {
 		console_restore();
 		log_error("%s", machine_end_text(v->machine));
 	}
-	return rc;
+	return 0;
 }
 
 static int

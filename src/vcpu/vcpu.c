@@ -222,16 +222,29 @@ run_failed(struct vcpu *v, int errnum)
 	return vcpu_crash(v, EXIT_HOST_ERROR, "vCPU %u: KVM_RUN: %s", v->id, strerror(errnum));
 }
 
+/* A semaphore, and signals that interrupt the wait for it. */
+static void
+wait_for(sem_t *sem)
+{
+	while (sem_wait(sem) != 0)
+		assert(errno == EINTR);
+}
+
 static void *
 vcpu_thread(void *arg)
 {
 	struct vcpu *v = arg;
 	sigset_t set;
-	int rc = 0;
+	int rc;
 
 	sigemptyset(&set);
 	sigaddset(&set, KICK_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	/* Most of a launch is here and in loading the kernel: side by side. */
+	v->init_rc = vcpu_arch_init(v, &v->init_err);
+	sem_post(&v->ready);
+	wait_for(&v->go);
+	rc = v->init_rc;
 	if (v->id == 0)
 		timing_mark(v->env->timing, TIMING_RUN);
 	/*
@@ -266,6 +279,23 @@ vcpu_env_fini(struct vcpu_env *env)
 	vcpu_arch_env_fini(env);
 }
 
+static int
+start_thread(struct vcpu *v, struct err *e)
+{
+	sigset_t all, old;
+	int rc;
+
+	/* Signals are for the reactor; the thread opens its mask for the kick. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	rc = pthread_create(&v->thread, NULL, vcpu_thread, v);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc)
+		return err_set_status(e, EXIT_STATUS_HOST, rc, "vCPU %u: no thread: %s", v->id,
+				      strerror(rc));
+	return 0;
+}
+
 int
 vcpu_new(struct vcpu_env *env, unsigned id, struct vcpu **ret, struct err *e)
 {
@@ -276,6 +306,8 @@ vcpu_new(struct vcpu_env *env, unsigned id, struct vcpu **ret, struct err *e)
 		return err_set_status(e, EXIT_STATUS_HOST, ENOMEM, "out of memory");
 	v->id = id;
 	v->env = env;
+	sem_init(&v->ready, 0, 0);
+	sem_init(&v->go, 0, 0);
 	v->fd = ioctl(vm_fd(env->vm), KVM_CREATE_VCPU, id);
 	if (v->fd < 0) {
 		rc = err_set_status(e, EXIT_STATUS_HOST, errno, "KVM_CREATE_VCPU %u: %s", id,
@@ -290,7 +322,7 @@ vcpu_new(struct vcpu_env *env, unsigned id, struct vcpu **ret, struct err *e)
 				    id, strerror(errno));
 		goto close_fd;
 	}
-	rc = vcpu_arch_init(v, e);
+	rc = start_thread(v, e);
 	if (rc)
 		goto unmap;
 	*ret = v;
@@ -306,48 +338,52 @@ free_vcpu:
 }
 
 int
-vcpu_set_boot(struct vcpu *v, const struct vcpu_boot *boot, struct err *e)
+vcpu_ready(struct vcpu *v, struct err *e)
 {
-	return vcpu_arch_set_boot(v, boot, e);
+	if (!v->is_ready) {
+		wait_for(&v->ready);
+		v->is_ready = true;
+	}
+	if (v->init_rc)
+		return err_set_status(e, v->init_err.status, -v->init_rc, "%s",
+				      v->init_err.text);
+	return 0;
 }
 
 int
-vcpu_start(struct vcpu *v, struct err *e)
+vcpu_set_boot(struct vcpu *v, const struct vcpu_boot *boot, struct err *e)
 {
-	sigset_t all, old;
-	int rc;
+	assert(v->is_ready && !v->running);
+	return vcpu_arch_set_boot(v, boot, e);
+}
 
-	/* Signals are for the reactor; the thread opens its mask for the kick. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	rc = pthread_create(&v->thread, NULL, vcpu_thread, v);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc)
-		return err_set_status(e, EXIT_STATUS_HOST, rc, "vCPU %u: no thread: %s", v->id,
-				      strerror(rc));
-	v->started = true;
-	return 0;
+void
+vcpu_run(struct vcpu *v)
+{
+	assert(v->is_ready && !v->running);
+	v->running = true;
+	sem_post(&v->go);
 }
 
 void
 vcpu_stop(struct vcpu *v)
 {
-	if (!v->started)
-		return;
 	atomic_store_explicit(&v->stop, true, memory_order_release);
 	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELEASE);
 	mailbox_stop(v->env->mailboxes, v->id);
-	pthread_kill(v->thread, KICK_SIGNAL);
+	if (!v->joined)
+		pthread_kill(v->thread, KICK_SIGNAL);
+	if (!v->running)
+		sem_post(&v->go);
 }
 
 void
 vcpu_join(struct vcpu *v)
 {
-	if (!v->started)
-		return;
 	assert(atomic_load(&v->stop));
-	pthread_join(v->thread, NULL);
-	v->started = false;
+	if (!v->joined)
+		pthread_join(v->thread, NULL);
+	v->joined = true;
 }
 
 void
@@ -355,7 +391,10 @@ vcpu_free(struct vcpu *v)
 {
 	if (!v)
 		return;
-	assert(!v->started);
+	vcpu_stop(v);
+	vcpu_join(v);
+	sem_destroy(&v->ready);
+	sem_destroy(&v->go);
 	munmap(v->run, v->run_len);
 	close(v->fd);
 	free(v->crash_text);

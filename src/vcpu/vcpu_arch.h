@@ -8,9 +8,11 @@
 
 #include <linux/kvm.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "err.h"
 #include "vcpu.h"
 
 struct vcpu {
@@ -20,7 +22,13 @@ struct vcpu {
 	unsigned id;
 	struct vcpu_env *env;
 	pthread_t thread;
-	bool started;
+	sem_t ready;		/* the thread: vcpu_arch_init() is done */
+	sem_t go;		/* the reactor: run */
+	int init_rc;		/* written before ready */
+	struct err init_err;
+	bool is_ready;		/* the reactor's: ready was waited for, ... */
+	bool running;		/* ... go was given, ... */
+	bool joined;		/* ... the thread is gone */
 	_Atomic bool stop;
 	char *crash_text;
 };
@@ -29,7 +37,8 @@ struct vcpu {
 int vcpu_arch_env_init(struct vcpu_env *env, struct err *e);
 void vcpu_arch_env_fini(struct vcpu_env *env);
 
-/* After KVM_CREATE_VCPU: everything but where it starts. */
+/* After KVM_CREATE_VCPU, on the vCPU's thread and beside others: everything but
+ * where it starts. */
 int vcpu_arch_init(struct vcpu *v, struct err *e);
 
 /* The boot CPU: registers as the boot protocol wants them. */

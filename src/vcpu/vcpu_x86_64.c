@@ -34,46 +34,91 @@ enum {
 _Static_assert(sizeof(struct cpuid_entry) == sizeof(struct kvm_cpuid_entry2),
 	       "cpuid.h has KVM's layout without its header");
 
+/* What all vCPUs have in common. The first thread that needs the table asks KVM. */
+struct cpuid_table {
+	pthread_mutex_t lock;
+	struct kvm_cpuid2 *host;	/* NULL: not asked yet */
+};
+
 int
 vcpu_arch_env_init(struct vcpu_env *env, struct err *e)
 {
-	struct kvm_cpuid2 *table;
+	struct cpuid_table *t = calloc(1, sizeof(*t));
 
-	table = calloc(1, sizeof(*table) + CPUID_ENTRIES_MAX * sizeof(table->entries[0]));
-	if (!table)
+	if (!t)
 		return err_set_status(e, EXIT_STATUS_HOST, ENOMEM, "out of memory");
-	table->nent = CPUID_ENTRIES_MAX;
-	if (ioctl(vm_kvm_fd(env->vm), KVM_GET_SUPPORTED_CPUID, table) < 0) {
-		int rc = err_set_status(e, EXIT_STATUS_HOST, errno,
-					"KVM_GET_SUPPORTED_CPUID: %s", strerror(errno));
-
-		free(table);
-		return rc;
-	}
-	env->arch = table;
+	pthread_mutex_init(&t->lock, NULL);
+	env->arch = t;
 	return 0;
 }
 
 void
 vcpu_arch_env_fini(struct vcpu_env *env)
 {
-	free(env->arch);
+	struct cpuid_table *t = env->arch;
+
+	if (!t)
+		return;
+	pthread_mutex_destroy(&t->lock);
+	free(t->host);
+	free(t);
 	env->arch = NULL;
+}
+
+static size_t
+table_len(void)
+{
+	return sizeof(struct kvm_cpuid2) + CPUID_ENTRIES_MAX * sizeof(struct kvm_cpuid_entry2);
+}
+
+static int
+ask_host(struct vcpu *v, struct kvm_cpuid2 **ret, struct err *e)
+{
+	struct kvm_cpuid2 *host = calloc(1, table_len());
+
+	if (!host)
+		return err_set_status(e, EXIT_STATUS_HOST, ENOMEM, "out of memory");
+	host->nent = CPUID_ENTRIES_MAX;
+	if (ioctl(vm_kvm_fd(v->env->vm), KVM_GET_SUPPORTED_CPUID, host) < 0) {
+		int rc = err_set_status(e, EXIT_STATUS_HOST, errno,
+					"KVM_GET_SUPPORTED_CPUID: %s", strerror(errno));
+
+		free(host);
+		return rc;
+	}
+	*ret = host;
+	return 0;
+}
+
+static int
+host_cpuid(struct vcpu *v, const struct kvm_cpuid2 **ret, struct err *e)
+{
+	struct cpuid_table *t = v->env->arch;
+	int rc = 0;
+
+	pthread_mutex_lock(&t->lock);
+	if (!t->host)
+		rc = ask_host(v, &t->host, e);
+	*ret = t->host;
+	pthread_mutex_unlock(&t->lock);
+	return rc;
 }
 
 static int
 set_cpuid(struct vcpu *v, struct err *e)
 {
-	const struct kvm_cpuid2 *host = v->env->arch;
-	size_t len = sizeof(*host) + CPUID_ENTRIES_MAX * sizeof(host->entries[0]);
-	struct kvm_cpuid2 *mine = malloc(len);
+	const struct kvm_cpuid2 *host;
+	struct kvm_cpuid2 *mine;
 	struct cpuid_vcpu cv = {
 		.id = v->id,
 		.ncpu = v->env->ncpu,
 		.tsc_deadline = vm_check(v->env->vm, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
 	};
-	int rc = 0;
+	int rc = host_cpuid(v, &host, e);
 
+	if (rc)
+		return rc;
+	mine = malloc(table_len());
 	if (!mine)
 		return err_set_status(e, EXIT_STATUS_HOST, ENOMEM, "out of memory");
 	memcpy(mine, host, sizeof(*host) + host->nent * sizeof(host->entries[0]));
