@@ -71,7 +71,8 @@ struct virtio_type {
 	bool (*features_ok)(struct virtio_device *dev, uint64_t features);
 	/*
 	 * Optional: the driver is ready; dev->features are settled and the enabled
-	 * queues can be popped.  -errno makes the device need a reset.
+	 * queues can be popped.  -errno makes the device need a reset; nothing was
+	 * started then.
 	 */
 	int (*start)(struct virtio_device *dev);
 	/*
@@ -128,12 +129,19 @@ struct virtio_device {
 	} stat;
 };
 
-/*
- * For a type's constructor.  queue (with size_max in each), config and name belong to
- * the type and outlive the device; features are the type's own bits.
- */
-void virtio_device_init(struct virtio_device *dev, const struct virtio_type *type,
-			const char *name, const struct memory *mem, uint64_t features);
+/* For a type's constructor. All that it points to belongs to the type. */
+struct virtio_desc {
+	const struct virtio_type *type;
+	const char *name;
+	const struct memory *mem;
+	uint64_t features;		/* the type's own; the core adds VIRTIO_F_CORE */
+	struct virtio_queue *queue;	/* each with its size_max, a power of two */
+	unsigned nqueue;
+	uint8_t *config;
+	unsigned config_len;
+};
+
+void virtio_device_init(struct virtio_device *dev, const struct virtio_desc *desc);
 
 /* ---- for types ---- */
 
@@ -183,6 +191,9 @@ void virtio_connect(struct virtio_device *dev, struct virtio_transport *t,
 
 /* Stops the device for good; the transport may be freed then. */
 void virtio_disconnect(struct virtio_device *dev);
+
+/* The driver touched a register of the legacy interface (until FEATURES_OK or reset). */
+void virtio_use_legacy(struct virtio_device *dev);
 
 /* Feature bits 32 * sel to 32 * sel + 31. */
 uint32_t virtio_features_offered(const struct virtio_device *dev, uint32_t sel);
