@@ -336,6 +336,33 @@ vmlinux_notes_that_lie_about_their_lengths_hold_no_entry(void **state)
 	}
 }
 
+/* What lies behind the segment of notes is none, however a note there looks. */
+static void
+vmlinux_notes_end_where_their_segment_does(void **state)
+{
+	const size_t filesz = 64 + 2 * sizeof(Elf64_Phdr) + offsetof(Elf64_Phdr, p_filesz);
+	uint8_t note[128];
+	size_t len, n = image_make_pvh_note(note, 0x1000000, 8);
+	uint8_t *f = image_make_elf(linux_like, 2, note, n, &len);
+
+	(void)state;
+	assert_int_equal(parse(IMAGE_X86_64, f, len).r, 0);
+	le64_put(f + filesz, n - 1);	/* the descriptor is cut */
+	check_refused(parse(IMAGE_X86_64, f, len), "without a PVH note");
+	le64_put(f + filesz, sizeof(Elf64_Nhdr) - 1);
+	check_refused(parse(IMAGE_X86_64, f, len), "without a PVH note");
+	free(f);
+
+	/* Only the padding of the first one leads out. */
+	n = put_note(note, "GNU", 1, 7);
+	n += image_make_pvh_note(note + n, 0x1000000, 8);
+	f = image_make_elf(linux_like, 2, note, n, &len);
+	assert_int_equal(parse(IMAGE_X86_64, f, len).r, 0);
+	le64_put(f + filesz, sizeof(Elf64_Nhdr) + 4 + 7);
+	check_refused(parse(IMAGE_X86_64, f, len), "without a PVH note");
+	free(f);
+}
+
 static void
 vmlinux_without_a_pvh_note_says_what_to_do(void **state)
 {
@@ -767,6 +794,7 @@ main(void)
 		cmocka_unit_test(vmlinux_is_planned_by_its_program_headers_and_pvh_note),
 		cmocka_unit_test(vmlinux_note_is_found_among_others),
 		cmocka_unit_test(vmlinux_notes_that_lie_about_their_lengths_hold_no_entry),
+		cmocka_unit_test(vmlinux_notes_end_where_their_segment_does),
 		cmocka_unit_test(vmlinux_without_a_pvh_note_says_what_to_do),
 		cmocka_unit_test(vmlinux_whose_segments_cannot_be_loaded_is_refused),
 		cmocka_unit_test(vmlinux_with_too_many_segments_is_refused),

@@ -79,12 +79,11 @@ accessible(const void *p)
 }
 
 static void
-reserved_ranges_have_guards_on_both_sides(void **state)
+check_guards(const struct memory_range *range, unsigned n)
 {
-	struct memory m = reserve(three, 3);
+	struct memory m = reserve(range, n);
 
-	(void)state;
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		uint8_t *p = m.range[i].hva;
 
 		assert_true(accessible(p));
@@ -95,6 +94,20 @@ reserved_ranges_have_guards_on_both_sides(void **state)
 		assert_false(accessible(p + m.range[i].len + PAGE));
 	}
 	memory_release(&m);
+}
+
+static void
+reserved_ranges_have_guards_on_both_sides(void **state)
+{
+	/* No rounding to 2 MiB makes a gap between these. */
+	static const struct memory_range aligned[] = {
+		{ .gpa = 0, .len = MiB(2) },
+		{ .gpa = MiB(2), .len = MiB(4) },
+	};
+
+	(void)state;
+	check_guards(three, 3);
+	check_guards(aligned, 2);
 }
 
 static void
