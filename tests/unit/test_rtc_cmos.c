@@ -234,6 +234,9 @@ test_nonsense_time_is_harmless(void **state)
 		get(i);
 	set_all(0x20, 0x23, 0x02, 0x30, 0, 0, 0);
 	assert_time(0x20, 0x23, 0x03, 0x02, 0, 0, 0);
+	/* January of year 0 belongs to the year before that starts in March. */
+	set_all(0x00, 0x00, 0x01, 0x15, 0, 0, 0);
+	assert_time(0x00, 0x00, 0x01, 0x15, 0, 0, 0);
 }
 
 static void

@@ -411,6 +411,19 @@ test_partly_taken_output_keeps_its_order_across_the_ring_end(void **state)
 }
 
 static void
+test_output_does_not_overtake_what_is_buffered(void **state)
+{
+	(void)state;
+	fx.limit = 0;
+	out(RBR, 'a');
+	fx.limit = SIZE_MAX; /* but nobody said so yet */
+	out(RBR, 'b');
+	drain(SIZE_MAX);
+	assert_int_equal(fx.nout, 2);
+	assert_memory_equal(fx.out, "ab", 2);
+}
+
+static void
 test_modem_status_deltas(void **state)
 {
 	(void)state;
@@ -502,6 +515,7 @@ main(void)
 		T(test_polling_guest_is_never_held_up_and_drops_are_counted),
 		T(test_interrupt_driven_output_waits_and_loses_nothing),
 		T(test_partly_taken_output_keeps_its_order_across_the_ring_end),
+		T(test_output_does_not_overtake_what_is_buffered),
 		T(test_modem_status_deltas),
 		T(test_divisor_and_scratch_are_remembered),
 		T(test_wide_access_is_so_many_byte_cycles),
