@@ -88,6 +88,7 @@ test_edge(void)
 		raise();
 		unsigned n = wait_for(VECTOR, i);
 		if (n != i) {
+			lower();
 			fail("ioapic-edge", "edge %u: %u interrupts", i, n);
 			return;
 		}
@@ -107,9 +108,9 @@ test_edge_once(void)
 	raise();
 	wait_for(VECTOR, before + 1);
 	window(5);
+	lower();
 	check(count[VECTOR] == before + 1, "ioapic-edge-once", "%u interrupts",
 	      count[VECTOR] - before);
-	lower();
 }
 
 static void
@@ -130,9 +131,9 @@ test_masked(void)
 	check(none && count[VECTOR] == before, "ioapic-masked", "%u interrupts",
 	      count[VECTOR] - before);
 	raise();
-	check(wait_for(VECTOR, before + 1) == before + 1, "ioapic-unmasked-works-again",
-	      "%u interrupts", count[VECTOR] - before);
-	lower();
+	unsigned n = wait_for(VECTOR, before + 1);
+	lower();	/* before anything is printed: that would raise it again */
+	check(n == before + 1, "ioapic-unmasked-works-again", "%u interrupts", n - before);
 }
 
 static void
@@ -192,41 +193,49 @@ test_destination(void)
 	check(cpu1_count == 1, "ioapic-destination", "%u interrupts", cpu1_count);
 }
 
+enum { LEVEL_VECTOR = 0x54, LEVEL_TIMES = 3 };
+
+/* A line that stays up leaves the CPU no time for anything else. */
+static void
+on_level(struct trap_frame *f, void *arg)
+{
+	(void)arg;
+	if (++count[f->vector] == LEVEL_TIMES)
+		lower();
+	lapic_eoi();
+}
+
 /*
  * Level-triggered on the UART's line: the interrupt comes again after EOI while
- * the line is up, and only then.  Needs the EOI to reach the I/O APIC, which KVM
- * without hardware virtualisation does not tell a split irqchip: remote IRR then
- * stays set, which is how that is told from a lost interrupt.
+ * the line is up, and only then.  On the split irqchip the EOI has to come all the
+ * way to our I/O APIC.
  */
 static void
 test_level(void)
 {
-	static volatile unsigned *n = &count[0x54];
-
-	trap_attach(0x54, on_irq, NULL);
-	ack_device = false;
+	trap_attach(LEVEL_VECTOR, on_level, NULL);
 	lower();
-	ioapic_route(PIN, 0x54, IOAPIC_LEVEL);
+	ioapic_route(PIN, LEVEL_VECTOR, IOAPIC_LEVEL);
 	raise();
-	unsigned first = wait_for(0x54, 1);
-	if (!check(first >= 1, "ioapic-level", "%u interrupts", first))
-		return;
-	unsigned again = wait_for(0x54, 3);
-	if (again == 1 && ioapic_read(0x10 + 2 * PIN) & IOAPIC_RIRR &&
-	    cmdline_num("eoi", 1) == 0) {
-		skip("ioapic-level-again-after-eoi", "this KVM does not deliver the EOI");
-		skip("ioapic-level-ends-with-line", "this KVM does not deliver the EOI");
-		return;
-	}
-	check(again >= 3, "ioapic-level-again-after-eoi", "%u interrupts, entry %x", again,
-	      ioapic_read(0x10 + 2 * PIN));
+	unsigned n = wait_for(LEVEL_VECTOR, LEVEL_TIMES);
 	lower();
-	window(2);
-	unsigned before = *n;
+	uint32_t entry = ioapic_read(0x10 + 2 * PIN);
+	if (!check(n == LEVEL_TIMES, "ioapic-level-again-after-eoi", "%u interrupts, entry %x",
+		   n, entry))
+		return;
 	window(5);
-	check(*n == before && !(ioapic_read(0x10 + 2 * PIN) & IOAPIC_RIRR),
-	      "ioapic-level-ends-with-line", "%u interrupts, entry %x", *n - before,
-	      ioapic_read(0x10 + 2 * PIN));
+	n = count[LEVEL_VECTOR];
+	entry = ioapic_read(0x10 + 2 * PIN);
+	/* KVM's own I/O APIC (seen with 6.18) may deliver one more, which is spurious */
+	unsigned spurious = n - LEVEL_TIMES;
+	check(spurious <= cmdline_num("spurious", 0) && !(entry & IOAPIC_RIRR),
+	      "ioapic-level-ends-with-line", "%u interrupts, entry %x", n, entry);
+	/* and once more: nothing is stuck */
+	count[LEVEL_VECTOR] = 0;
+	raise();
+	n = wait_for(LEVEL_VECTOR, LEVEL_TIMES);
+	lower();
+	check(n == LEVEL_TIMES, "ioapic-level-again", "%u interrupts", n);
 }
 
 void

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/kvm.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -39,8 +41,7 @@ enum { OUT_MAX = 256 * 1024, ERR_MAX = 16 * 1024, ARGS_MAX = 48 };
 
 /* What the guest's end must look like. */
 enum { REPORTS = 1 << 0,	/* ok lines and "done" */
-       ENDS = 1 << 1,		/* neither is asked for */
-       LAB_EOI = 1 << 2 };	/* eoi= tells it whether the EOI exits work */
+       ENDS = 1 << 1 };		/* neither is asked for */
 
 struct step {
 	const char *wait;	/* in what the guest printed since the last step */
@@ -68,7 +69,6 @@ static struct {
 	bool retry, verbose;
 	const char *set[16];
 	unsigned nset;
-	bool eoi;
 } opt = { .vmm = "build/" ARCH "/vmm", .dir = "build/payload/" ARCH, .cycles = 1000,
 	  .timeout_s = 20 };
 
@@ -118,9 +118,8 @@ build_args(const struct test *t, char **argv, char *text, size_t len)
 	size_t used = 0;
 	char cmd[256];
 
-	snprintf(cmd, sizeof(cmd), "%s cpus=%u epoch=%llu%s", t->cmdline ? t->cmdline : "",
-		 t->cpus, (unsigned long long)time(NULL),
-		 t->flags & LAB_EOI && !opt.eoi ? " eoi=0" : "");
+	snprintf(cmd, sizeof(cmd), "%s cpus=%u epoch=%llu", t->cmdline ? t->cmdline : "",
+		 t->cpus, (unsigned long long)time(NULL));
 	argv[n++] = (char *)(uintptr_t)opt.vmm;
 	argv[n++] = (char *)(uintptr_t)"--config";
 	argv[n++] = (char *)(uintptr_t)"tests/payload/payload.ini";
@@ -353,10 +352,14 @@ run_script(const struct test *t)
 			kill(r.pid, s->signal);
 	}
 	finish(&r, opt.timeout_s * 1000);
+	char *text = NULL;		/* judge() cuts it up */
+	if (asprintf(&text, "%s%s", r.out_buf, r.err_buf) < 0)
+		text = NULL;
 	if (rc == 0)
 		rc = judge(t, &r);
-	if (opt.verbose || (rc && rc != -2))
-		fprintf(stderr, "%.*s%s", (int)r.out_len, r.out_buf, r.err_buf);
+	if (text && (opt.verbose || rc))
+		fputs(text, stdout);
+	free(text);
 	if (rc && r.hung)
 		rc = -2;
 	release(&r);
@@ -588,8 +591,8 @@ static const struct test tests[] = {
 	{ T("smp-8", "smp", NULL, ANY, 8, REPORTS) },
 	{ T("smp-32", "smp", NULL, X86, 32, REPORTS) },
 	{ T("smp-8-kernel-irqchip", "smp", NULL, X86, 8, REPORTS), KERNEL_CHIP },
-	{ T("ioapic", "ioapic_x86_64", NULL, X86, 2, REPORTS | LAB_EOI) },
-	{ T("ioapic-kernel-irqchip", "ioapic_x86_64", NULL, X86, 2, REPORTS), KERNEL_CHIP },
+	{ T("ioapic", "ioapic_x86_64", NULL, X86, 2, REPORTS) },
+	{ T("ioapic-kernel-irqchip", "ioapic_x86_64", "spurious=1", X86, 2, REPORTS), KERNEL_CHIP },
 	{ T("time", "time_x86_64", NULL, X86, 1, REPORTS) },
 	{ T("time-kernel-irqchip", "time_x86_64", NULL, X86, 1, REPORTS), KERNEL_CHIP },
 	{ T("acpi-1", "acpi_x86_64", NULL, X86, 1, REPORTS) },
@@ -650,6 +653,29 @@ selected(const struct test *t, char **names, int n)
 	return n == 0;
 }
 
+/*
+ * A VM with a vCPU that never runs.  The first and the last VM of a host make its
+ * kernel patch its own code (static keys), which now and then kills a kernel that
+ * runs under QEMU's TCG, as that of the lab does.
+ */
+static void
+hold_vm(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	int vm = kvm < 0 ? -1 : ioctl(kvm, KVM_CREATE_VM, 0);
+
+	if (vm < 0)
+		return;
+	fcntl(vm, F_SETFD, FD_CLOEXEC);
+#ifdef __x86_64__
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
+	ioctl(vm, KVM_ENABLE_CAP, &cap);
+#endif
+	int cpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+	if (cpu >= 0)
+		fcntl(cpu, F_SETFD, FD_CLOEXEC);
+}
+
 static int
 usage(void)
 {
@@ -696,11 +722,11 @@ main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (options(argc, argv))
 		return usage();
-	/* KVM without hardware virtualisation keeps the EOI to itself. */
-	opt.eoi = access("/sys/module/kvm_pvm", F_OK) != 0;
 	bool kvm = access("/dev/kvm", R_OK | W_OK) == 0;
 	if (!kvm)
 		printf("payload: no usable /dev/kvm here: all skipped\n");
+	else
+		hold_vm();
 	for (unsigned i = 0; i < ARRAY_SIZE(tests); i++) {
 		const struct test *t = &tests[i];
 		if (!selected(t, argv + optind, argc - optind))
