@@ -85,6 +85,7 @@ enum device_kind {
 	DEVICE_PL031,		/* RTC, arm64 */
 	DEVICE_PL061,		/* GPIO with the power button, arm64 */
 	DEVICE_DEBUG_EXIT,	/* test payloads only: [debug] exit = yes */
+	DEVICE_PCI_HOST,	/* the host bridge */
 	DEVICE_VIRTIO_MMIO,
 	DEVICE_VIRTIO_PCI,
 	DEVICE_KINDS

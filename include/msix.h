@@ -45,6 +45,9 @@ struct msix {
 /* All vectors masked and zero. table is the caller's and outlives m. */
 void msix_init(struct msix *m, uint8_t *table, unsigned n);
 
+/* The same after a reset of the machine; who is connected stays so. */
+void msix_reset(struct msix *m);
+
 /* MSI-X Enable and Function Mask were written. */
 void msix_set_control(struct msix *m, bool enabled, bool masked);
 

@@ -223,6 +223,7 @@ struct pci_segment {
 	uint64_t ecam_base;
 	uint8_t *ecam;			/* PCI_ECAM_LEN bytes, page aligned, or NULL */
 	struct pci_window window[PCI_WINDOWS];
+	struct pci_function bridge;	/* the host bridge, device 0 */
 	struct pci_function *fn[PCI_DEVICES];
 	struct pci_slot slot[PCI_DEVICES];
 	struct irq_line line[PCI_DEVICES];	/* behind slot[].irq */
@@ -243,13 +244,16 @@ struct pci_segment_config {
 	struct pci_window window[PCI_WINDOWS];
 };
 
-/* The segment, with its ECAM window claimed. As space_add(). */
+/*
+ * The segment, with its ECAM window claimed and a host bridge as device 0, which has
+ * no slot.  As space_add().
+ */
 int pci_segment_init(struct pci_segment *seg, const struct pci_segment_config *cfg);
 
 struct pci_bus {
 	const char *name;
 	struct pci_segment *seg;
-	uint8_t first;			/* device numbers, both included */
+	uint8_t first;			/* device numbers, both included; not 0 */
 	uint8_t last;
 	const unsigned *gsi;		/* the pool of INTx lines, level-triggered */
 	unsigned ngsi;
@@ -266,12 +270,6 @@ int pci_attach(struct pci_bus *bus, struct pci_function *fn, const struct pci_sl
 
 /* Every function as after power-on. */
 void pci_segment_reset(struct pci_segment *seg);
-
-/* Which window a BAR is taken from. */
-enum pci_window_kind pci_bar_window(const struct pci_bus *bus, const struct pci_bar *bar);
-
-/* A host bridge without registers of its own, for device 0. */
-void pci_host_bridge_init(struct pci_function *fn);
 
 /*
  * The configuration mechanism of old PCs at ports CF8h and CFCh (PCI 3.0, 3.2.2.3.2).
