@@ -107,6 +107,7 @@ struct config {
 	} irqchip;
 	struct {
 		enum config_serial backend;
+		char *ready;			/* or NULL */
 	} serial;
 
 	/* Named sections of all kinds, in file order. */

@@ -19,6 +19,9 @@
 #ifndef VMM_CONSOLE_H
 #define VMM_CONSOLE_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 struct chr;
 struct console;
 struct reactor;
@@ -31,7 +34,8 @@ enum {
 /* From within the reactor; must not free the console there. */
 struct console_ops {
 	void (*quit)(void *arg);       /* Ctrl-A x */
-	void (*first_byte)(void *arg); /* the first output went out; may be NULL */
+	/* These bytes went out; may be NULL. */
+	void (*output)(void *arg, const uint8_t *buf, size_t len);
 };
 
 /*

@@ -9,6 +9,7 @@
 #define VMM_TIMING_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,7 +21,7 @@ enum timing_stage {
 	TIMING_LOADED,		/* kernel, initrd, tables in place */
 	TIMING_RUN,		/* first KVM_RUN */
 	TIMING_CONSOLE,		/* first console byte */
-	TIMING_READY,		/* the guest said so: see vm.ini(5) */
+	TIMING_READY,		/* the guest wrote serial.ready: vm.ini(5) */
 	TIMING_STOPPED,		/* the guest stopped */
 	TIMING_EXIT,
 	TIMING_STAGES
@@ -29,6 +30,20 @@ enum timing_stage {
 struct timing {
 	_Atomic uint64_t ns[TIMING_STAGES];	/* CLOCK_MONOTONIC; 0: not reached */
 };
+
+enum { TIMING_READY_MAX = 64 };
+
+/* Looks for a text in a stream that comes in pieces. text NULL: finds nothing. */
+struct timing_watch {
+	const char *text;
+	size_t len;
+	char last[TIMING_READY_MAX];	/* the last len bytes of the stream */
+};
+
+void timing_watch_init(struct timing_watch *w, const char *text);
+
+/* Is the text in the stream up to here, for the first time? */
+bool timing_watch_feed(struct timing_watch *w, const uint8_t *buf, size_t len);
 
 void timing_mark(struct timing *t, enum timing_stage stage);
 

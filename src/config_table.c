@@ -4,6 +4,7 @@
  * --help and --dump-config. A test holds man/vm.ini.5 against this table.
  */
 #include "config.h"
+#include "timing.h"
 #include "util.h"
 
 #define FIELD(member)						\
@@ -110,6 +111,11 @@ static const struct keyword keywords[] = {
 		.arch = CONFIG_ARCH_ANY, .def = "stdio", .names = serial_names,
 		FIELD(serial.backend),
 		.help = "What the guest's serial port is connected to.",
+	}, {
+		.section = "serial", .key = "ready", .type = KEYWORD_STRING,
+		.arch = CONFIG_ARCH_ANY, .max = TIMING_READY_MAX,
+		FIELD(serial.ready),
+		.help = "The output that means that the guest is ready, for --timing.",
 	},
 };
 

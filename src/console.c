@@ -81,7 +81,6 @@ struct console {
 	size_t room;      /* of the front */
 	bool front_waits; /* for writable() */
 	bool dead;        /* nobody reads */
-	bool said_first;
 	uint64_t flushed_ns;
 
 	struct ring in_ring, out_ring;
@@ -233,14 +232,11 @@ out_die(struct console *c, int err)
 }
 
 static void
-went_out(struct console *c, size_t len)
+went_out(struct console *c, const uint8_t *buf, size_t len)
 {
+	if (c->ops->output != NULL)
+		c->ops->output(c->arg, buf, len);
 	ring_drop(&c->out_ring, len);
-	if (c->said_first)
-		return;
-	c->said_first = true;
-	if (c->ops->first_byte != NULL)
-		c->ops->first_byte(c->arg);
 }
 
 /* Writes what the reader takes now. */
@@ -254,7 +250,7 @@ out_flush(struct console *c)
 		ssize_t n = stream_write(&c->out, g->buf + g->head, ring_run(g));
 
 		if (n > 0)
-			went_out(c, (size_t)n);
+			went_out(c, g->buf + g->head, (size_t)n);
 		else if (n == 0 || n == -EAGAIN)
 			full = true;
 		else if (n != -EINTR)

@@ -34,6 +34,7 @@ struct vmm {
 	struct options opt;
 	struct config cfg;
 	struct timing timing;
+	struct timing_watch ready;
 	struct reactor *reactor;
 	struct console *console;
 	struct chr null_serial;		/* serial.backend = none */
@@ -210,11 +211,13 @@ on_quit(void *arg)
 }
 
 static void
-on_first_byte(void *arg)
+on_output(void *arg, const uint8_t *buf, size_t len)
 {
 	struct vmm *v = arg;
 
 	timing_mark(&v->timing, TIMING_CONSOLE);
+	if (timing_watch_feed(&v->ready, buf, len))
+		timing_mark(&v->timing, TIMING_READY);
 }
 
 static void
@@ -252,13 +255,14 @@ open_host(struct vmm *v, struct err *e)
 {
 	static const struct console_ops ops = {
 		.quit = on_quit,
-		.first_byte = on_first_byte,
+		.output = on_output,
 	};
 	struct sigaction sa = { .sa_handler = on_bus_error };
 	int rc = reactor_new(&v->reactor);
 
 	if (rc)
 		return err_set(e, -rc, "event loop: %s", strerror(-rc));
+	timing_watch_init(&v->ready, v->cfg.serial.ready);
 	sigaction(SIGBUS, &sa, NULL);
 	start_signals(v);
 	rc = console_new(v->reactor, STDIN_FILENO, STDOUT_FILENO, &ops, v, &v->console);

@@ -2,6 +2,7 @@
 /* Time stamps of a launch. See timing.h. */
 #include "timing.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -32,6 +33,28 @@ timing_mark(struct timing *t, enum timing_stage stage)
 
 	if (atomic_load_explicit(&t->ns[stage], memory_order_relaxed) == 0)
 		atomic_compare_exchange_strong(&t->ns[stage], &none, spin_now_ns());
+}
+
+void
+timing_watch_init(struct timing_watch *w, const char *text)
+{
+	*w = (struct timing_watch){ .text = text, .len = text ? strlen(text) : 0 };
+	assert(w->len <= TIMING_READY_MAX);
+}
+
+bool
+timing_watch_feed(struct timing_watch *w, const uint8_t *buf, size_t len)
+{
+	/* A byte at a time is slow, and nothing beside the exit that brought it. */
+	for (size_t i = 0; i < len && w->len > 0; i++) {
+		memmove(w->last, w->last + 1, w->len - 1);
+		w->last[w->len - 1] = (char)buf[i];
+		if (memcmp(w->last, w->text, w->len) == 0) {
+			w->len = 0;	/* found; stop looking */
+			return true;
+		}
+	}
+	return false;
 }
 
 /* When the kernel started this process, in CLOCK_MONOTONIC; proc(5) field 22 has

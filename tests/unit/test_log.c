@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pty.h>
 #include <string.h>
 #include <termios.h>
@@ -59,9 +60,16 @@ teardown(void **state)
 static const char *
 said(void)
 {
-	ssize_t n = read(fx.read_fd, fx.text, sizeof(fx.text) - 1);
+	struct pollfd pfd = { .fd = fx.read_fd, .events = POLLIN };
+	size_t len = 0;
+	ssize_t n;
 
-	fx.text[n > 0 ? n : 0] = '\0';
+	/* A pty hands on what was written in its own time and in pieces. */
+	do {
+		n = read(fx.read_fd, fx.text + len, sizeof(fx.text) - 1 - len);
+		len += n > 0 ? (size_t)n : 0;
+	} while (n > 0 || poll(&pfd, 1, 50) > 0);
+	fx.text[len] = '\0';
 	return fx.text;
 }
 
