@@ -239,7 +239,7 @@ vcpu_arch_dump(struct vcpu *v, FILE *out)
 		{ "r8 ", "r9 ", "r10", "r11" },
 		{ "r12", "r13", "r14", "r15" },
 	};
-	struct kvm_regs regs;
+	struct kvm_regs regs = { 0 };
 	struct kvm_sregs s;
 	const unsigned long long *r = (const unsigned long long *)(const void *)&regs;
 
