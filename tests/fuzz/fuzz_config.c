@@ -15,7 +15,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-
 static char *
 dump(const struct config *cfg)
 {
@@ -50,6 +49,13 @@ without_comments(const char *text)
 	return ret;
 }
 
+/* NULL is a string that was not set. */
+static bool
+same_string(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
 /* Paths are left out: the dump has made them absolute. */
 static void
 fields_must_be_equal(const struct config *a, const struct config *b)
@@ -62,8 +68,8 @@ fields_must_be_equal(const struct config *a, const struct config *b)
 		if (kw->type == KEYWORD_PATH)
 			continue;
 		if (keyword_is_string(kw)
-			    ? strcmp(config_field_string(a, 0, kw),
-				     config_field_string(b, 0, kw)) != 0
+			    ? !same_string(config_field_string(a, 0, kw),
+					   config_field_string(b, 0, kw))
 			    : config_field_number(a, 0, kw) !=
 				      config_field_number(b, 0, kw)) {
 			fprintf(stderr, "%s.%s differs\n", kw->section, kw->key);
