@@ -58,11 +58,6 @@ reset_psci(void)
 	psci(PSCI_SYSTEM_RESET, 0, 0, 0);
 }
 
-static void
-jump_into_mmio(void)
-{
-	((void (*)(void))0x0a000000ul)();
-}
 #endif
 
 static void
@@ -79,8 +74,8 @@ static const struct {
 } ways[] = {
 	{ "poweroff", 'p', power_off },
 	{ "hang", 'h', hang },
-	{ "jump", 'j', jump_into_mmio },
 #ifdef __x86_64__
+	{ "jump", 'j', jump_into_mmio },
 	{ "i8042", 'i', reset_i8042 },
 	{ "acpi", 'a', reset_acpi },
 	{ "triple", 't', triple_fault },
