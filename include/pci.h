@@ -268,6 +268,9 @@ struct pci_bus {
  */
 int pci_attach(struct pci_bus *bus, struct pci_function *fn, const struct pci_slot **ret);
 
+/* The function is gone: nothing of it decodes.  Its slot stays in the list. */
+void pci_detach(struct pci_function *fn);
+
 /* Every function as after power-on. */
 void pci_segment_reset(struct pci_segment *seg);
 

@@ -383,6 +383,21 @@ pci_attach(struct pci_bus *bus, struct pci_function *fn, const struct pci_slot *
 	return 0;
 }
 
+void
+pci_detach(struct pci_function *fn)
+{
+	struct pci_segment *seg = fn->seg;
+
+	pci_set_intx(fn, false);
+	pci_config_set(fn, PCI_COMMAND, 2, 0);
+	pci_update_bars(fn);
+	seg->fn[fn->slot->devfn >> 3] = NULL;
+	if (seg->ecam)
+		memset(fn->image, 0xff, PCI_ECAM_PAGE);
+	fn->image = fn->own;
+	fn->seg = NULL;
+}
+
 /* ---- configuration mechanism #1 ---- */
 
 enum {

@@ -1,0 +1,653 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * virtio over PCI, modern interface (virtio 1.2, section 4.1).
+ *
+ * One memory BAR of four pages, by what a read of them does:
+ *
+ *	0000	common configuration, device-specific configuration at 0100
+ *	1000	MSI-X table
+ *	2000	ISR status, MSI-X pending array at 2800
+ *	3000	notification: queue n at 3000 + 4 * n
+ *
+ * Reads of the first two have no side effects, so they can be served by memory that is
+ * mapped into the guest.  What they return depends on selectors that the driver writes:
+ * every write recomputes the page before it completes.  Reads that exit are served
+ * from the same bytes.
+ */
+#include "virtio_pci.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util.h"
+
+enum {
+	COMMON_OFF = 0x0000,
+	COMMON_LEN = 0x0040,
+	DEVICE_OFF = 0x0100,
+	DEVICE_LEN_MAX = 0x0f00,
+	MSIX_OFF = 0x1000,
+	ISR_OFF = 0x2000,
+	PBA_OFF = 0x2800,
+	NOTIFY_OFF = 0x3000,
+	NOTIFY_MULTIPLIER = 4,
+	QUEUES_MAX = 0x1000 / NOTIFY_MULTIPLIER,
+
+	/* Virtio structure capabilities (4.1.4) */
+	CAP_COMMON_CFG = 1,
+	CAP_NOTIFY_CFG = 2,
+	CAP_ISR_CFG = 3,
+	CAP_DEVICE_CFG = 4,
+	CAP_PCI_CFG = 5,
+	CAP_LEN = 16,
+	CAP_BAR = 4,
+	CAP_OFFSET = 8,
+	CAP_LENGTH = 12,
+	CAP_EXTRA = 16,		/* notify_off_multiplier, or pci_cfg_data */
+
+	ISR_QUEUE = 1,
+	ISR_CONFIG = 2,
+
+	ID_VENDOR = 0x1af4,
+	ID_MODERN = 0x1040,
+	SUBSYSTEM_MODERN = 0x40,
+};
+
+static struct virtio_pci *
+of_transport(struct virtio_transport *t)
+{
+	return container_of(t, struct virtio_pci, t);
+}
+
+static struct virtio_pci *
+of_function(struct pci_function *fn)
+{
+	return container_of(fn, struct virtio_pci, fn);
+}
+
+/* ---- interrupts (4.1.5.3, 4.1.5.4) ---- */
+
+static void
+isr_set(struct virtio_pci *vp, uint8_t isr)
+{
+	vp->isr = isr;
+	pci_set_intx(&vp->fn, isr != 0);
+}
+
+uint8_t
+virtio_pci_isr_read(struct virtio_pci *vp)
+{
+	uint8_t isr = vp->isr;
+
+	isr_set(vp, 0);
+	return isr;
+}
+
+uint16_t
+virtio_pci_vector(const struct virtio_pci *vp, uint32_t val)
+{
+	return val < vp->msix.n ? (uint16_t)val : VIRTIO_MSI_NO_VECTOR;
+}
+
+static void
+queue_interrupt(struct virtio_transport *t, unsigned queue)
+{
+	struct virtio_pci *vp = of_transport(t);
+
+	if (vp->msix.enabled)
+		msix_raise(&vp->msix, vp->vector[queue]);
+	else
+		isr_set(vp, vp->isr | ISR_QUEUE);
+}
+
+static void
+config_interrupt(struct virtio_transport *t)
+{
+	struct virtio_pci *vp = of_transport(t);
+
+	/* This bit is set with MSI-X, too (4.1.4.5.1); the line then stays low. */
+	isr_set(vp, vp->isr | ISR_CONFIG);
+	if (vp->msix.enabled)
+		msix_raise(&vp->msix, vp->config_vector);
+}
+
+/* ---- common configuration (4.1.4.3) ---- */
+
+/* What the driver reads: computed anew, stored in whole words. */
+static void
+common_image(const struct virtio_pci *vp, uint8_t *p)
+{
+	struct virtio_device *dev = vp->t.dev;
+	const struct virtio_queue *q = virtio_queue(dev, vp->queue_select);
+
+	memset(p, 0, COMMON_LEN);
+	le32_put(p + 0x00, vp->device_feature_select);
+	le32_put(p + 0x04, virtio_features_offered(dev, vp->device_feature_select));
+	le32_put(p + 0x08, vp->driver_feature_select);
+	le32_put(p + 0x0c, virtio_features_accepted(dev, vp->driver_feature_select));
+	le16_put(p + 0x10, vp->config_vector);
+	le16_put(p + 0x12, (uint16_t)dev->nqueue);
+	p[0x14] = dev->status;
+	p[0x15] = dev->generation;
+	le16_put(p + 0x16, vp->queue_select);
+	/* A queue that does not exist has size 0 and nothing else (4.1.4.3.1). */
+	if (!q)
+		return;
+	le16_put(p + 0x18, q->at.size);
+	le16_put(p + 0x1a, vp->vector[vp->queue_select]);
+	le16_put(p + 0x1c, q->enabled);
+	le16_put(p + 0x1e, vp->queue_select);
+	le64_put(p + 0x20, q->at.desc);
+	le64_put(p + 0x28, q->at.driver);
+	le64_put(p + 0x30, q->at.device);
+	/* A queue is reset by the time the write of queue_reset completes: it reads 0. */
+}
+
+static void
+image_store(struct virtio_pci *vp, unsigned off, const uint8_t *src, unsigned len)
+{
+	for (unsigned i = 0; i < len; i += 4)
+		__atomic_store_n((uint32_t *)(void *)(vp->image + off + i),
+				 le32_get(src + i), __ATOMIC_RELAXED);
+}
+
+static void cfg_window_refresh(struct virtio_pci *vp);
+
+void
+virtio_pci_refresh(struct virtio_pci *vp)
+{
+	const struct virtio_device *dev = vp->t.dev;
+	uint8_t common[COMMON_LEN];
+	uint8_t word[4];
+
+	common_image(vp, common);
+	image_store(vp, COMMON_OFF, common, COMMON_LEN);
+	for (unsigned i = 0; i < dev->config_len; i += 4) {
+		le32_put(word, (uint32_t)virtio_config_read(dev, i, 4));
+		image_store(vp, DEVICE_OFF + i, word, 4);
+	}
+	cfg_window_refresh(vp);
+}
+
+static void
+write_device_feature_select(struct virtio_pci *vp, uint32_t val)
+{
+	vp->device_feature_select = val;
+}
+
+static void
+write_driver_feature_select(struct virtio_pci *vp, uint32_t val)
+{
+	vp->driver_feature_select = val;
+}
+
+static void
+write_driver_feature(struct virtio_pci *vp, uint32_t val)
+{
+	virtio_features_accept(vp->t.dev, vp->driver_feature_select, val);
+}
+
+static void
+write_config_vector(struct virtio_pci *vp, uint32_t val)
+{
+	vp->config_vector = virtio_pci_vector(vp, val);
+}
+
+static void
+write_status(struct virtio_pci *vp, uint32_t val)
+{
+	virtio_set_status(vp->t.dev, (uint8_t)val);
+}
+
+static void
+write_queue_select(struct virtio_pci *vp, uint32_t val)
+{
+	vp->queue_select = (uint16_t)val;
+}
+
+static void
+write_queue_size(struct virtio_pci *vp, uint32_t val)
+{
+	virtio_queue_set_size(vp->t.dev, vp->queue_select, val);
+}
+
+static void
+write_queue_vector(struct virtio_pci *vp, uint32_t val)
+{
+	if (virtio_queue(vp->t.dev, vp->queue_select))
+		vp->vector[vp->queue_select] = virtio_pci_vector(vp, val);
+}
+
+/* A driver writes no 0 there (4.1.4.3.2), and it would mean nothing. */
+static void
+write_queue_enable(struct virtio_pci *vp, uint32_t val)
+{
+	if (val == 1)
+		virtio_queue_enable(vp->t.dev, vp->queue_select);
+}
+
+static void
+write_queue_reset(struct virtio_pci *vp, uint32_t val)
+{
+	if (val == 1)
+		virtio_queue_reset(vp->t.dev, vp->queue_select);
+}
+
+static void
+write_addr(struct virtio_pci *vp, unsigned off, uint32_t val)
+{
+	virtio_queue_set_addr(vp->t.dev, vp->queue_select,
+			      (enum virtio_area)((off - 0x20) / 8), off & 4, val);
+}
+
+/* Registers that can be written; an access is of exactly their width (4.1.3.1). */
+static const struct common_reg {
+	uint8_t off;
+	uint8_t len;
+	void (*write)(struct virtio_pci *vp, uint32_t val);
+} common_reg[] = {
+	{ 0x00, 4, write_device_feature_select },
+	{ 0x08, 4, write_driver_feature_select },
+	{ 0x0c, 4, write_driver_feature },
+	{ 0x10, 2, write_config_vector },
+	{ 0x14, 1, write_status },
+	{ 0x16, 2, write_queue_select },
+	{ 0x18, 2, write_queue_size },
+	{ 0x1a, 2, write_queue_vector },
+	{ 0x1c, 2, write_queue_enable },
+	{ 0x3a, 2, write_queue_reset },
+};
+
+static void
+common_write(struct virtio_pci *vp, unsigned off, unsigned len, uint64_t val)
+{
+	/* 64-bit fields are two of 32, whose halves may be written at once (4.1.3). */
+	if (off >= 0x20 && off < 0x38) {
+		if (off % len == 0 && len >= 4)
+			for (unsigned i = 0; i < len; i += 4, val >>= 32)
+				write_addr(vp, off + i, (uint32_t)val);
+		return;
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(common_reg); i++)
+		if (common_reg[i].off == off && common_reg[i].len == len)
+			common_reg[i].write(vp, (uint32_t)val);
+}
+
+/* ---- the BAR ---- */
+
+/* Reads that have no side effects. */
+static uint64_t
+bar_peek(struct virtio_pci *vp, uint64_t off, unsigned len)
+{
+	uint64_t val = 0;
+
+	if (range_ok(off, len, VIRTIO_PCI_IMAGE_LEN))
+		memcpy(&val, vp->image + off, len);
+	else if (off == ISR_OFF)
+		val = vp->isr;
+	else if (off >= PBA_OFF && off < NOTIFY_OFF)
+		val = msix_pba_read(&vp->msix, off - PBA_OFF, len);
+	return val;
+}
+
+static uint64_t
+bar_read(void *dev, uint64_t off, unsigned len)
+{
+	struct virtio_pci *vp = dev;
+
+	return off == ISR_OFF ? virtio_pci_isr_read(vp) : bar_peek(vp, off, len);
+}
+
+static void
+bar_write(void *dev, uint64_t off, unsigned len, uint64_t val)
+{
+	struct virtio_pci *vp = dev;
+
+	if (off >= NOTIFY_OFF) {
+		/* The address says which queue; what is written, the driver knows. */
+		virtio_notify(vp->t.dev, (uint32_t)(off - NOTIFY_OFF) / NOTIFY_MULTIPLIER);
+		return;
+	}
+	if (off >= ISR_OFF)
+		return;
+	if (off >= MSIX_OFF) {
+		msix_table_write(&vp->msix, off - MSIX_OFF, len, val);
+		return;
+	}
+	if (off >= DEVICE_OFF)
+		virtio_config_write(vp->t.dev, off - DEVICE_OFF, len, val);
+	else if (off < COMMON_LEN)
+		common_write(vp, (unsigned)off, len, val);
+	virtio_pci_refresh(vp);
+}
+
+static const struct region_ops bar_ops = { .read = bar_read, .write = bar_write };
+
+/* ---- PCI configuration access capability (4.1.4.9) ---- */
+
+/* What the window shows, if it is set up as a driver may. */
+static bool
+cfg_window(const struct virtio_pci *vp, uint32_t *off, uint32_t *len)
+{
+	*off = pci_config_get(&vp->fn, vp->cfg_cap + CAP_OFFSET, 4);
+	*len = pci_config_get(&vp->fn, vp->cfg_cap + CAP_LENGTH, 4);
+	return pci_config_get(&vp->fn, vp->cfg_cap + CAP_BAR, 1) == vp->bar &&
+	       (*len == 1 || *len == 2 || *len == 4) && *off % *len == 0 &&
+	       range_ok(*off, *len, VIRTIO_PCI_BAR_LEN);
+}
+
+static void
+cfg_window_refresh(struct virtio_pci *vp)
+{
+	uint32_t off, len;
+
+	if (vp->cfg_cap && cfg_window(vp, &off, &len))
+		pci_config_set(&vp->fn, vp->cfg_cap + CAP_EXTRA, 4,
+			       (uint32_t)bar_peek(vp, off, len));
+}
+
+static bool
+touches_cfg_data(const struct virtio_pci *vp, unsigned off, unsigned len)
+{
+	return ranges_overlap(off, len, vp->cfg_cap + CAP_EXTRA, 4);
+}
+
+static void
+config_written(struct pci_function *fn, unsigned off, unsigned len)
+{
+	struct virtio_pci *vp = of_function(fn);
+	uint32_t at, n;
+
+	if (touches_cfg_data(vp, off, len) && cfg_window(vp, &at, &n))
+		bar_write(vp, at, n,
+			  pci_config_get(fn, vp->cfg_cap + CAP_EXTRA, 4) & ones(n));
+	/*
+	 * A guest that reads the page sees what a read would return, but for the ISR,
+	 * which only a read that exits can clear.
+	 */
+	cfg_window_refresh(vp);
+}
+
+static void
+config_reading(struct pci_function *fn, unsigned off, unsigned len)
+{
+	struct virtio_pci *vp = of_function(fn);
+	uint32_t at, n;
+
+	if (touches_cfg_data(vp, off, len) && cfg_window(vp, &at, &n))
+		pci_config_set(fn, vp->cfg_cap + CAP_EXTRA, 4, (uint32_t)bar_read(vp, at, n));
+}
+
+/* ---- doorbells ---- */
+
+static struct virtio_doorbell
+doorbell_at(const struct virtio_pci *vp, enum doorbell_set set, unsigned queue)
+{
+	uint64_t base = vp->doorbells[set].base;
+
+	if (set == DOORBELL_MODERN)
+		return (struct virtio_doorbell){
+			.dev = vp->t.dev,
+			.queue = queue,
+			.space = SPACE_MMIO,
+			.addr = base + NOTIFY_OFF + (uint64_t)queue * NOTIFY_MULTIPLIER,
+		};
+	return (struct virtio_doorbell){
+		.dev = vp->t.dev,
+		.queue = queue,
+		.space = SPACE_PIO,
+		.addr = base + LEGACY_QUEUE_NOTIFY,
+		.len = 2,
+		.match = true,
+		.value = queue,
+	};
+}
+
+static void
+doorbells_each(struct virtio_pci *vp, enum doorbell_set set,
+	       void (*fn)(void *arg, const struct virtio_doorbell *db))
+{
+	for (unsigned q = 0; q < vp->t.dev->nqueue; q++) {
+		struct virtio_doorbell db = doorbell_at(vp, set, q);
+
+		fn(vp->doorbell_arg, &db);
+	}
+}
+
+/* They are where the BAR is, and nowhere while it does not decode. */
+static void
+doorbells_update(struct virtio_pci *vp, enum doorbell_set set)
+{
+	const struct pci_bar *b = &vp->fn.bar[set == DOORBELL_MODERN ? vp->bar : LEGACY_BAR];
+	bool want = vp->doorbells[set].wanted && b->mapped;
+
+	if (!vp->doorbell)
+		return;
+	if (vp->doorbells[set].added && !(want && b->addr == vp->doorbells[set].base)) {
+		doorbells_each(vp, set, vp->doorbell->remove);
+		vp->doorbells[set].added = false;
+	}
+	if (want && !vp->doorbells[set].added) {
+		vp->doorbells[set].base = b->addr;
+		doorbells_each(vp, set, vp->doorbell->add);
+		vp->doorbells[set].added = true;
+	}
+}
+
+static void
+bar_changed(struct pci_function *fn, unsigned bar)
+{
+	struct virtio_pci *vp = of_function(fn);
+
+	doorbells_update(vp, bar == vp->bar ? DOORBELL_MODERN : DOORBELL_LEGACY);
+}
+
+static const struct pci_function_ops function_ops = {
+	.config_written = config_written,
+	.config_reading = config_reading,
+	.bar_changed = bar_changed,
+};
+
+/* ---- for the core ---- */
+
+static void
+refresh(struct virtio_transport *t)
+{
+	virtio_pci_refresh(of_transport(t));
+}
+
+static void
+live(struct virtio_transport *t)
+{
+	struct virtio_pci *vp = of_transport(t);
+	enum doorbell_set set = t->dev->legacy ? DOORBELL_LEGACY : DOORBELL_MODERN;
+
+	vp->doorbells[set].wanted = true;
+	doorbells_update(vp, set);
+}
+
+static void
+reset(struct virtio_transport *t)
+{
+	struct virtio_pci *vp = of_transport(t);
+
+	vp->device_feature_select = 0;
+	vp->driver_feature_select = 0;
+	vp->queue_select = 0;
+	vp->config_vector = VIRTIO_MSI_NO_VECTOR;
+	for (unsigned i = 0; i < t->dev->nqueue; i++)
+		vp->vector[i] = VIRTIO_MSI_NO_VECTOR;
+	isr_set(vp, 0);
+	virtio_pci_refresh(vp);
+}
+
+static void
+queue_reset(struct virtio_transport *t, unsigned queue)
+{
+	of_transport(t)->vector[queue] = VIRTIO_MSI_NO_VECTOR;
+}
+
+static const struct virtio_transport_ops transport_ops = {
+	.queue_interrupt = queue_interrupt,
+	.config_interrupt = config_interrupt,
+	.refresh = refresh,
+	.live = live,
+	.reset = reset,
+	.queue_reset = queue_reset,
+};
+
+/* ---- making one ---- */
+
+static unsigned
+add_cap(struct virtio_pci *vp, uint8_t type, uint32_t off, uint32_t len,
+	const uint32_t *extra, const uint8_t *wmask)
+{
+	uint8_t body[CAP_LEN + 4 - 2] = { 0 };
+	unsigned cap_len = CAP_LEN + (extra ? 4 : 0);
+
+	body[0] = (uint8_t)cap_len;
+	body[1] = type;
+	body[CAP_BAR - 2] = (uint8_t)vp->bar;
+	le32_put(body + CAP_OFFSET - 2, off);
+	le32_put(body + CAP_LENGTH - 2, len);
+	if (extra)
+		le32_put(body + CAP_EXTRA - 2, *extra);
+	return pci_add_cap(&vp->fn, PCI_CAP_ID_VENDOR, body, wmask, cap_len);
+}
+
+static void
+add_caps(struct virtio_pci *vp)
+{
+	static const uint8_t cfg_wmask[CAP_LEN + 4] = {
+		[CAP_BAR] = 0xff,
+		[CAP_OFFSET] = 0xff, 0xff, 0xff, 0xff,
+		[CAP_LENGTH] = 0xff, 0xff, 0xff, 0xff,
+		[CAP_EXTRA] = 0xff, 0xff, 0xff, 0xff,
+	};
+	const struct virtio_device *dev = vp->t.dev;
+	uint32_t multiplier = NOTIFY_MULTIPLIER, data = 0;
+
+	pci_add_msix(&vp->fn, &vp->msix, vp->bar, MSIX_OFF, PBA_OFF);
+	add_cap(vp, CAP_COMMON_CFG, COMMON_OFF, COMMON_LEN, NULL, NULL);
+	add_cap(vp, CAP_NOTIFY_CFG, NOTIFY_OFF, dev->nqueue * NOTIFY_MULTIPLIER, &multiplier,
+		NULL);
+	add_cap(vp, CAP_ISR_CFG, ISR_OFF, 1, NULL, NULL);
+	if (dev->config_len > 0)
+		add_cap(vp, CAP_DEVICE_CFG, DEVICE_OFF, dev->config_len, NULL, NULL);
+	vp->cfg_cap = add_cap(vp, CAP_PCI_CFG, 0, 0, &data, cfg_wmask);
+	/* The window points to nothing until the driver sets it up. */
+	pci_config_set(&vp->fn, vp->cfg_cap + CAP_BAR, 1, 0);
+}
+
+static void
+function_init(struct virtio_pci *vp, bool transitional)
+{
+	const struct virtio_device *dev = vp->t.dev;
+	const struct virtio_type *type = dev->type;
+	/* 4.1.2.1 and 4.1.2.3 */
+	const struct pci_ids ids = {
+		.vendor = ID_VENDOR,
+		.device = (uint16_t)(transitional ? type->legacy_pci_id : ID_MODERN + type->id),
+		.sub_vendor = ID_VENDOR,
+		.sub_device = (uint16_t)(transitional ? type->id : SUBSYSTEM_MODERN + type->id),
+		.class_code = type->pci_class,
+		.revision = transitional ? 0 : 1,
+	};
+
+	pci_function_init(&vp->fn, dev->name, DEVICE_VIRTIO_PCI, &ids, PCI_PIN_A,
+			  &function_ops);
+	vp->bar = transitional ? 1 : 0;
+	if (transitional)
+		pci_add_bar(&vp->fn, LEGACY_BAR,
+			    &(struct pci_bar){ .len = virtio_pci_legacy_len(dev),
+					       .flags = PCI_BAR_IO,
+					       .ops = &virtio_pci_legacy_ops,
+					       .dev = vp });
+	pci_add_bar(&vp->fn, vp->bar,
+		    &(struct pci_bar){ .len = VIRTIO_PCI_BAR_LEN, .ops = &bar_ops, .dev = vp });
+	add_caps(vp);
+}
+
+static void
+discard(struct virtio_pci *vp)
+{
+	free(vp->own_image);
+	free(vp->vector);
+	free(vp);
+}
+
+/* Memory for a transport of dev: NULL if there is none. */
+static struct virtio_pci *
+alloc(const struct virtio_device *dev, const struct virtio_pci_config *cfg)
+{
+	struct virtio_pci *vp = calloc(1, sizeof(*vp));
+
+	if (!vp)
+		return NULL;
+	vp->vector = calloc(dev->nqueue, sizeof(*vp->vector));
+	if (!cfg->image)
+		vp->own_image = aligned_alloc(64, VIRTIO_PCI_IMAGE_LEN);
+	vp->image = cfg->image ? cfg->image : vp->own_image;
+	if (!vp->vector || !vp->image) {
+		discard(vp);
+		return NULL;
+	}
+	memset(vp->image, 0, VIRTIO_PCI_IMAGE_LEN);
+	return vp;
+}
+
+int
+virtio_pci_new(struct pci_bus *bus, struct virtio_device *dev,
+	       const struct virtio_pci_config *cfg, struct virtio_pci **ret)
+{
+	unsigned nvec = dev->nqueue + 1 < MSIX_VECTORS_MAX ? dev->nqueue + 1
+							   : MSIX_VECTORS_MAX;
+
+	assert(dev->nqueue >= 1 && dev->nqueue <= QUEUES_MAX);
+	assert(dev->config_len <= DEVICE_LEN_MAX);
+	if (cfg->transitional && dev->type->legacy_pci_id == 0)
+		return -ENOTSUP;
+
+	struct virtio_pci *vp = alloc(dev, cfg);
+	if (!vp)
+		return -ENOMEM;
+	vp->doorbell = cfg->doorbell;
+	vp->doorbell_arg = cfg->doorbell_arg;
+	virtio_connect(dev, &vp->t, &transport_ops);
+	msix_init(&vp->msix, vp->image + MSIX_OFF, nvec);
+	function_init(vp, cfg->transitional);
+	reset(&vp->t);
+
+	int err = pci_attach(bus, &vp->fn, &vp->slot);
+	if (err) {
+		virtio_disconnect(dev);
+		discard(vp);
+		return err;
+	}
+	*ret = vp;
+	return 0;
+}
+
+void
+virtio_pci_free(struct virtio_pci *vp)
+{
+	if (!vp)
+		return;
+	virtio_disconnect(vp->t.dev);
+	pci_detach(&vp->fn);
+	discard(vp);
+}
+
+const struct pci_slot *
+virtio_pci_slot(const struct virtio_pci *vp)
+{
+	return vp->slot;
+}
+
+unsigned
+virtio_pci_bar(const struct virtio_pci *vp)
+{
+	return vp->bar;
+}
