@@ -33,10 +33,11 @@ SAN_fuzz := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=al
 SAN_cover := --coverage
 OPT ?= -O2
 CFLAGS ?= $(OPT) -g
-# The optimised build is static: no dynamic linker between exec and the guest
+# The optimised build is a static PIE: no dynamic linker between exec and the guest
 # (doc/adr/0002-linkage.md).
-STATIC := $(if $(SAN),,-static)
-ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Iinclude $(ARCH_CFLAGS) $(WARN) $(CFLAGS) \
+STATIC := $(if $(SAN),,-static-pie)
+PIC := $(if $(SAN),,-fPIE)
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Iinclude $(ARCH_CFLAGS) $(WARN) $(CFLAGS) $(PIC) \
 	-fstack-protector-strong -ffunction-sections -fdata-sections -pthread $(SAN_$(SAN))
 ALL_LDFLAGS = $(ARCH_LDFLAGS) $(LDFLAGS) -Wl,--gc-sections -pthread $(SAN_$(SAN))
 LIBS := -lev -luring -lfdt -lz -lm

@@ -26,6 +26,7 @@ struct boot_source {
 	const char *initrd;	/* path or NULL */
 	const char *initrd_where;
 	const char *cmdline;
+	const char *cmdline_where;
 	int copy;		/* read the files instead of mapping them */
 };
 
@@ -35,6 +36,7 @@ struct boot_loaded {
 	uint64_t initrd_gpa;
 	uint64_t initrd_len;	/* 0: none */
 	const char *cmdline;
+	const char *cmdline_where;	/* not NULL */
 };
 
 /*

@@ -39,7 +39,7 @@ struct region_ops {
 };
 
 enum region_flags {
-	REGION_POSTED_WRITE = 1 << 0,	/* nobody waits for a write: DESIGN.md 3 */
+	REGION_POSTED_WRITE = 1 << 0,	/* nobody waits for a write: doc/design.md */
 };
 
 struct region {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Messages for the person who runs the VM, on stderr, one line each, prefixed
- * "vmm: ".  The level is the only mutable file-scope state in the program.
+ * "vmm: ".  How to log is a property of the process and one of the two pieces of
+ * mutable file-scope state in the program (the other is in console.c).
  * While the console owns the terminal, lines end in CR LF.  Any thread.
  *
  * What a guest can provoke goes through log_guest(), which lets LOG_GUEST_BURST
@@ -19,6 +20,9 @@ void log_set_level(enum log_level level);
 void log_set_crlf(int on);
 void log_msg(enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* A text of several lines, each on a line of its own. */
+void log_lines(enum log_level level, const char *text);
 
 #define log_error(...) log_msg(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...) log_msg(LOG_WARN, __VA_ARGS__)

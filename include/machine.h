@@ -55,8 +55,7 @@ void machine_press_button(struct machine *m);
  * machine_free(). */
 const char *machine_end_text(const struct machine *m);
 
-/* The slot list in the form of comments for --dump-config, and counters for
- * --stats as one JSON object. */
+/* Counters for --stats as one JSON object. */
 void machine_write_stats(const struct machine *m, FILE *out);
 
 void machine_free(struct machine *m);

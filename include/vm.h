@@ -4,7 +4,7 @@
  *
  * Only src/vcpu/, src/gic/ and src/ioapic/ see <linux/kvm.h>; the rest of the
  * program speaks through this header.  The order of calls is part of the design
- * (DESIGN.md 4): vm_new, all vm_map, the irqchip, the vCPUs, run; ioeventfds last.
+ * (doc/design.md): vm_new, all vm_map, the irqchip, the vCPUs, run; ioeventfds last.
  */
 #ifndef VMM_VM_H
 #define VMM_VM_H

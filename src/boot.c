@@ -272,7 +272,10 @@ int
 boot_load_arch(enum image_arch arch, const struct boot_source *src, struct memory *m,
 	       struct boot_loaded *ret, struct err *e)
 {
-	struct boot_loaded bl = { .cmdline = src->cmdline ? src->cmdline : "" };
+	struct boot_loaded bl = {
+		.cmdline = src->cmdline ? src->cmdline : "",
+		.cmdline_where = src->cmdline_where ? src->cmdline_where : "boot.cmdline",
+	};
 	int r = load_kernel(arch, src, m, &bl.image, e);
 
 	if (r == 0 && src->initrd)

@@ -286,8 +286,9 @@ boot_arch_finish(struct memory *m, const struct boot_loaded *bl, uint64_t tables
 	struct vcpu_boot boot;
 
 	if (len > cmdline_max(bl))
-		return err_set_status(e, EXIT_STATUS_CONFIG, E2BIG, "boot.cmdline has %zu "
-				      "characters, this kernel takes %zu", len, cmdline_max(bl));
+		return err_set_status(e, EXIT_STATUS_CONFIG, E2BIG, "%s: the command line has "
+				      "%zu characters, this kernel takes %zu",
+				      bl->cmdline_where, len, cmdline_max(bl));
 	int r = memory_write(m, X86_CMDLINE_GPA, bl->cmdline, len + 1);
 	if (r == 0)
 		r = bl->image.kind == IMAGE_BZIMAGE ? finish_bzimage(m, bl, tables, &boot) :

@@ -93,6 +93,18 @@ log_msg(enum log_level level, const char *fmt, ...)
 	put(level, level == LOG_WARN ? "warning: " : "", text);
 }
 
+void
+log_lines(enum log_level level, const char *text)
+{
+	while (*text != '\0') {
+		int len = (int)strcspn(text, "\n");
+
+		log_msg(level, "%.*s", len, text);
+		text += len;
+		text += *text == '\n';
+	}
+}
+
 static uint64_t
 now_ns(void)
 {

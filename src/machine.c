@@ -11,6 +11,7 @@
 #include "err.h"
 #include "exit_status.h"
 #include "irqchip.h"
+#include "log.h"
 #include "machine_arch.h"
 #include "reactor.h"
 #include "timing.h"
@@ -98,7 +99,7 @@ machine_end_text(const struct machine *m)
 	return m->crashed ? vcpu_crash_text(m->crashed) : "";
 }
 
-/* ---- making one, in the order of DESIGN.md 4 ---- */
+/* ---- making one, in the order of doc/design.md ---- */
 
 static int
 make_memory(struct machine *m, struct err *e)
@@ -107,7 +108,7 @@ make_memory(struct machine *m, struct err *e)
 	unsigned n;
 	int rc;
 
-	rc = machine_arch_ram(m->cfg->memory.size, range, &n, e);
+	rc = machine_arch_ram(m, range, &n, e);
 	if (rc == 0)
 		rc = memory_reserve(&m->memory, range, n, e);
 	for (unsigned i = 0; rc == 0 && i < n; i++)
@@ -201,7 +202,7 @@ static int
 load(struct machine *m, struct err *e)
 {
 	const struct config *cfg = m->cfg;
-	char kernel_where[128], initrd_where[128];
+	char kernel_where[128], initrd_where[128], cmdline_where[128];
 	struct boot_source src = {
 		.kernel = cfg->boot.kernel,
 		.kernel_where = config_where(cfg, &cfg->boot.kernel, kernel_where,
@@ -210,6 +211,8 @@ load(struct machine *m, struct err *e)
 		.initrd_where = config_where(cfg, &cfg->boot.initrd, initrd_where,
 					     sizeof(initrd_where)),
 		.cmdline = cfg->boot.cmdline,
+		.cmdline_where = config_where(cfg, &cfg->boot.cmdline, cmdline_where,
+					      sizeof(cmdline_where)),
 		.copy = cfg->boot.copy,
 	};
 
@@ -280,12 +283,17 @@ stop_vcpus(struct machine *m)
 enum machine_end
 machine_run(struct machine *m)
 {
+	unsigned dropped;
+
 	/* The boot CPU last: the others wait for its INIT/SIPI or CPU_ON. */
 	for (unsigned i = m->cfg->cpu.count; i-- > 0;)
 		vcpu_run(m->vcpu[i]);
 	reactor_run(m->host.reactor);
 	timing_mark(m->host.timing, TIMING_STOPPED);
 	stop_vcpus(m);
+	dropped = uart16550_dropped(m->serial);
+	if (dropped > 0)
+		log_warn("serial0: %u bytes were lost to a reader that did not read", dropped);
 	return m->end;
 }
 

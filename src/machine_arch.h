@@ -49,8 +49,8 @@ extern const unsigned machine_platform_rows;
 /* Power-off and reset for the devices that lead there; arg is the machine. */
 extern const struct power_ops machine_power_ops;
 
-/* Where RAM of this size lies; only gpa and len are filled in. */
-int machine_arch_ram(uint64_t size, struct memory_range range[MEMORY_RANGES_MAX],
+/* Where RAM of the configured size lies; only gpa and len are filled in. */
+int machine_arch_ram(const struct machine *m, struct memory_range range[MEMORY_RANGES_MAX],
 		     unsigned *ret_n, struct err *e);
 
 /* Makes m->irqchip, after the memory slots and before the vCPUs. */

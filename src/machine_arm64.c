@@ -65,13 +65,18 @@ const struct platform_row machine_platform_row[] = {
 const unsigned machine_platform_rows = ARRAY_SIZE(machine_platform_row);
 
 int
-machine_arch_ram(uint64_t size, struct memory_range range[MEMORY_RANGES_MAX],
+machine_arch_ram(const struct machine *m, struct memory_range range[MEMORY_RANGES_MAX],
 		 unsigned *ret_n, struct err *e)
 {
+	uint64_t size = m->cfg->memory.size;
+	char where[128];
+
 	if (size > RAM_END_MAX - ARM64_RAM_GPA)
 		return err_set_status(e, EXIT_STATUS_CONFIG, EINVAL,
-				      "memory.size: at most %juM: more does not fit into "
-				      "40 bits of address",
+				      "%s: memory.size: at most %juM: more does not fit "
+				      "into 40 bits of address",
+				      config_where(m->cfg, &m->cfg->memory.size, where,
+						   sizeof(where)),
 				      (uintmax_t)((RAM_END_MAX - ARM64_RAM_GPA) >> 20));
 	range[0] = (struct memory_range){ .gpa = ARM64_RAM_GPA, .len = size };
 	*ret_n = 1;

@@ -29,9 +29,11 @@ const struct platform_row machine_platform_row[] = {
 const unsigned machine_platform_rows = ARRAY_SIZE(machine_platform_row);
 
 int
-machine_arch_ram(uint64_t size, struct memory_range range[MEMORY_RANGES_MAX],
+machine_arch_ram(const struct machine *m, struct memory_range range[MEMORY_RANGES_MAX],
 		 unsigned *ret_n, struct err *e)
 {
+	uint64_t size = m->cfg->memory.size;
+
 	(void)e;
 	range[0] = (struct memory_range){ .gpa = 0, .len = size };
 	*ret_n = 1;

@@ -220,16 +220,12 @@ on_output(void *arg, const uint8_t *buf, size_t len)
 		timing_mark(&v->timing, TIMING_READY);
 }
 
+/* Whatever kills us, the terminal is given back first. */
 static void
-start_signals(struct vmm *v)
+on_fatal_signal(int signum)
 {
-	static const int signum[] = { SIGTERM, SIGINT, SIGHUP };
-
-	signal(SIGPIPE, SIG_IGN);
-	for (unsigned i = 0; i < ARRAY_SIZE(signum); i++) {
-		v->sig[i].cb = on_signal;
-		reactor_signal_start(v->reactor, &v->sig[i], signum[i]);
-	}
+	console_restore();
+	raise(signum);		/* SA_RESETHAND: what it would have done without us */
 }
 
 /*
@@ -245,9 +241,26 @@ on_bus_error(int signum)
 
 	(void)signum;
 	console_restore();
-	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
-		_exit(EXIT_STATUS_HOST);
+	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
 	_exit(EXIT_STATUS_HOST);
+}
+
+static void
+start_signals(struct vmm *v)
+{
+	static const int signum[] = { SIGTERM, SIGINT, SIGHUP };
+	static const int fatal[] = { SIGABRT, SIGSEGV, SIGILL, SIGFPE, SIGQUIT };
+	struct sigaction sa = { .sa_handler = on_fatal_signal, .sa_flags = (int)SA_RESETHAND };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(fatal); i++)
+		sigaction(fatal[i], &sa, NULL);
+	sa = (struct sigaction){ .sa_handler = on_bus_error };
+	sigaction(SIGBUS, &sa, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	for (unsigned i = 0; i < ARRAY_SIZE(signum); i++) {
+		v->sig[i].cb = on_signal;
+		reactor_signal_start(v->reactor, &v->sig[i], signum[i]);
+	}
 }
 
 static int
@@ -257,13 +270,11 @@ open_host(struct vmm *v, struct err *e)
 		.quit = on_quit,
 		.output = on_output,
 	};
-	struct sigaction sa = { .sa_handler = on_bus_error };
 	int rc = reactor_new(&v->reactor);
 
 	if (rc)
 		return err_set(e, -rc, "event loop: %s", strerror(-rc));
 	timing_watch_init(&v->ready, v->cfg.serial.ready);
-	sigaction(SIGBUS, &sa, NULL);
 	start_signals(v);
 	rc = console_new(v->reactor, STDIN_FILENO, STDOUT_FILENO, &ops, v, &v->console);
 	if (rc)
@@ -331,7 +342,8 @@ run_once(struct vmm *v, enum machine_end *end, struct err *e)
 	console_flush(v->console);
 	if (*end == MACHINE_CRASH || *end == MACHINE_HOST_ERROR) {
 		console_restore();
-		log_error("%s", machine_end_text(v->machine));
+		log_error("the guest '%s' ended:", v->cfg.vm.name);
+		log_lines(LOG_ERROR, machine_end_text(v->machine));
 	}
 	return 0;
 }
@@ -364,8 +376,12 @@ check(struct vmm *v)
 	struct machine_host host = { .timing = &v->timing, .serial = &v->null_serial };
 	struct err e = { 0 };
 
-	if (reactor_new(&v->reactor))
-		return EXIT_STATUS_HOST;
+	int rc = reactor_new(&v->reactor);
+
+	if (rc) {
+		err_set(&e, -rc, "event loop: %s", strerror(-rc));
+		return report(&e);
+	}
 	host.reactor = v->reactor;
 	if (machine_new(&v->cfg, &host, &v->machine, &e))
 		return report(&e);
