@@ -9,6 +9,7 @@
  *	100000000  the rest of RAM
  */
 #include <errno.h>
+#include <string.h>
 
 #include "acpi.h"
 #include "config.h"
@@ -18,7 +19,10 @@
 #include "machine_arch.h"
 #include "util.h"
 
-enum { LAPIC_BASE = 0xfee00000 };
+enum {
+	LAPIC_BASE = 0xfee00000,
+	RESET_VECTOR_LEN = 16,		/* the last bytes below 1 MiB */
+};
 
 const struct platform_row machine_platform_row[] = {
 	{ DEVICE_UART16550, SPACE_PIO, 0x3f8, 8, 4, IRQ_EDGE },
@@ -72,6 +76,28 @@ machine_arch_devices(struct machine *m)
 	return rc;
 }
 
+/*
+ * What stands at f000:fff0, where a PC comes out of reset.  On a hardware-reduced
+ * machine Linux wants to reset by EFI, finds none, and jumps here as its "BIOS"
+ * method (arch/x86/kernel/reboot.c), before it would think of the reset register.
+ */
+static void
+write_reset_vector(const struct machine *m, uint8_t *at)
+{
+	const struct bus_slot *power = slot_find(&m->slots, DEVICE_POWER_ACPI);
+	uint16_t port = (uint16_t)(power->base + ACPI_POWER_RESET);
+	const uint8_t code[] = {
+		0xba, (uint8_t)port, (uint8_t)(port >> 8),	/* mov dx, port */
+		0xb0, ACPI_POWER_RESET_VALUE,			/* mov al, value */
+		0xee,						/* out dx, al */
+		0xf4,						/* hlt */
+		0xeb, 0xfd,					/* jmp to the hlt */
+	};
+
+	_Static_assert(sizeof(code) <= RESET_VECTOR_LEN, "ends at 1 MiB");
+	memcpy(at, code, sizeof(code));
+}
+
 int
 machine_arch_tables(struct machine *m, uint64_t *ret, struct err *e)
 {
@@ -88,9 +114,10 @@ machine_arch_tables(struct machine *m, uint64_t *ret, struct err *e)
 
 	if (!buf)
 		return err_set(e, ENOMEM, "no room for ACPI tables below 1 MiB");
-	rc = acpi_build(&am, X86_ACPI_GPA, buf, X86_ACPI_LEN, &len);
+	rc = acpi_build(&am, X86_ACPI_GPA, buf, X86_ACPI_LEN - RESET_VECTOR_LEN, &len);
 	if (rc)
 		return err_set(e, -rc, "the ACPI tables do not fit");
+	write_reset_vector(m, buf + X86_ACPI_LEN - RESET_VECTOR_LEN);
 	*ret = X86_ACPI_GPA;
 	return 0;
 }
