@@ -322,12 +322,17 @@ ier_write(struct uart16550 *u, uint8_t val)
 static void
 fcr_write(struct uart16550 *u, uint8_t val)
 {
-	if ((val ^ u->fcr) & FCR_ENABLE || (val & FCR_CLEAR_RX))
-		rx_clear(u);
+	bool was = u->fcr & FCR_ENABLE, on = val & FCR_ENABLE;
+
 	/*
-	 * The other bits count only together with bit 0, 8.5.  Clearing the
-	 * transmit FIFO finds it empty: what is in u->tx was sent long ago.
+	 * The other bits count only together with bit 0, 8.5.  Leaving FIFO mode
+	 * clears, entering it does not: Linux enables the receive interrupt first
+	 * (serial8250_do_set_termios), and the byte that has come by then is input
+	 * like any other.  Clearing the transmit FIFO finds it empty: what is in
+	 * u->tx was sent long ago.
 	 */
+	if ((was && !on) || (on && (val & FCR_CLEAR_RX)))
+		rx_clear(u);
 	u->fcr = val & FCR_ENABLE ? val & (FCR_ENABLE | 3 << FCR_TRIGGER_SHIFT) : 0;
 }
 

@@ -303,6 +303,30 @@ test_clearing_the_receive_fifo_lowers_the_line_and_makes_room(void **state)
 }
 
 static void
+test_byte_that_comes_before_the_fifos_are_on_is_kept(void **state)
+{
+	(void)state;
+	/* serial8250_do_startup(), then serial8250_do_set_termios() */
+	out(2, 0x07);
+	out(2, 0);
+	in(LSR), in(RBR), in(IIR), in(MSR);
+	assert_int_equal(fx.room, 0);
+	out(IER, IER_RDA | IER_RLS);
+	input("e");
+	out(2, 0x01);
+	out(2, 0x81);
+	assert_int_equal(fx.room, 15);
+	input("cho");
+	for (const char *p = "echo"; *p; p++)
+		assert_int_equal(in(RBR), *p);
+	/* Back to 16450 mode, all is gone. */
+	input("lost");
+	out(2, 0);
+	assert_int_equal(in(LSR), LSR_IDLE);
+	assert_int_equal(fx.room, 1);
+}
+
+static void
 test_break_is_a_zero_with_bi(void **state)
 {
 	(void)state;
@@ -510,6 +534,7 @@ main(void)
 		T(test_room_follows_the_fifo),
 		T(test_trigger_level_tells_data_from_timeout),
 		T(test_clearing_the_receive_fifo_lowers_the_line_and_makes_room),
+		T(test_byte_that_comes_before_the_fifos_are_on_is_kept),
 		T(test_break_is_a_zero_with_bi),
 		T(test_break_into_a_full_fifo_is_not_lost),
 		T(test_polling_guest_is_never_held_up_and_drops_are_counted),
