@@ -28,11 +28,11 @@ struct msi_sink {
 };
 
 struct msix {
-	uint8_t *table;		/* n entries of MSIX_ENTRY_LEN bytes, 8-byte aligned */
+	uint8_t *table; /* n entries of MSIX_ENTRY_LEN bytes, 8-byte aligned */
 	unsigned n;
 	bool enabled;
-	bool masked;		/* the function mask */
-	uint32_t devid;		/* requester id: bus, device, function */
+	bool masked;    /* the function mask */
+	uint32_t devid; /* requester id: bus, device, function */
 	uint64_t pending[MSIX_VECTORS_MAX / 64];
 	const struct msi_sink *sink;
 	/*

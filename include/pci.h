@@ -75,8 +75,8 @@ enum { PCI_CAP_ID_VENDOR = 0x09, PCI_CAP_ID_MSIX = 0x11 };
 
 enum {
 	PCI_BARS = 6,
-	PCI_CONFIG_LEN = 256,		/* what is implemented of it */
-	PCI_ECAM_PAGE = 4096,		/* what a function has of the ECAM window */
+	PCI_CONFIG_LEN = 256, /* what is implemented of it */
+	PCI_ECAM_PAGE = 4096, /* what a function has of the ECAM window */
 	PCI_DEVICES = 32,
 	PCI_ECAM_LEN = PCI_DEVICES * 8 * PCI_ECAM_PAGE,
 	PCI_PIN_NONE = 0,
@@ -88,23 +88,23 @@ struct pci_ids {
 	uint16_t device;
 	uint16_t sub_vendor;
 	uint16_t sub_device;
-	uint32_t class_code;	/* base class << 16 | sub-class << 8 | interface */
+	uint32_t class_code; /* base class << 16 | sub-class << 8 | interface */
 	uint8_t revision;
 };
 
 enum pci_bar_flags {
 	PCI_BAR_IO = 1 << 0,
-	PCI_BAR_64 = 1 << 1,		/* takes the next BAR, too */
+	PCI_BAR_64 = 1 << 1, /* takes the next BAR, too */
 	PCI_BAR_PREFETCH = 1 << 2,
 };
 
 struct pci_bar {
-	uint64_t len;			/* a power of two; 0: there is no such BAR */
-	unsigned flags;			/* enum pci_bar_flags */
-	const struct region_ops *ops;	/* NULL: decodes, but nobody answers */
+	uint64_t len;                 /* a power of two; 0: there is no such BAR */
+	unsigned flags;               /* enum pci_bar_flags */
+	const struct region_ops *ops; /* NULL: decodes, but nobody answers */
 	void *dev;
-	unsigned region_flags;		/* enum region_flags */
-	uint64_t addr;			/* where it decodes, while mapped */
+	unsigned region_flags; /* enum region_flags */
+	uint64_t addr;         /* where it decodes, while mapped */
 	bool mapped;
 };
 
@@ -130,18 +130,18 @@ struct pci_function {
 	enum device_kind kind;
 	const struct pci_function_ops *ops;
 	struct pci_bar bar[PCI_BARS];
-	struct msix *msix;		/* NULL: none */
+	struct msix *msix; /* NULL: none */
 	uint8_t msix_cap;
-	uint8_t last_cap;		/* offset of the last capability, 0: none */
-	uint8_t cap_end;		/* first free byte behind the capabilities */
+	uint8_t last_cap; /* offset of the last capability, 0: none */
+	uint8_t cap_end;  /* first free byte behind the capabilities */
 	uint8_t pin;
-	bool intx;			/* the function has something to say by INTx */
-	struct pci_segment *seg;	/* NULL until attached */
+	bool intx;               /* the function has something to say by INTx */
+	struct pci_segment *seg; /* NULL until attached */
 	const struct pci_slot *slot;
-	uint8_t *image;			/* own[], or the function's page in the ECAM */
+	uint8_t *image; /* own[], or the function's page in the ECAM */
 	_Alignas(8) uint8_t own[PCI_CONFIG_LEN];
-	_Alignas(8) uint8_t wmask[PCI_CONFIG_LEN];	/* bits the guest writes */
-	_Alignas(8) uint8_t w1c[PCI_CONFIG_LEN];	/* bits it clears by writing 1 */
+	_Alignas(8) uint8_t wmask[PCI_CONFIG_LEN]; /* bits the guest writes */
+	_Alignas(8) uint8_t w1c[PCI_CONFIG_LEN];   /* bits it clears by writing 1 */
 };
 
 /*
@@ -191,43 +191,43 @@ void pci_function_reset(struct pci_function *fn);
 
 enum pci_window_kind {
 	PCI_WINDOW_IO,
-	PCI_WINDOW_MEM32,	/* below 4 GiB, not prefetchable */
-	PCI_WINDOW_MEM64,	/* above, not prefetchable */
-	PCI_WINDOW_PREFETCH,	/* above, prefetchable */
+	PCI_WINDOW_MEM32,    /* below 4 GiB, not prefetchable */
+	PCI_WINDOW_MEM64,    /* above, not prefetchable */
+	PCI_WINDOW_PREFETCH, /* above, prefetchable */
 	PCI_WINDOWS
 };
 
 struct pci_window {
 	uint64_t base;
-	uint64_t len;		/* 0: none */
-	uint64_t used;		/* bytes handed out, from base; pci_bus only */
+	uint64_t len;  /* 0: none */
+	uint64_t used; /* bytes handed out, from base; pci_bus only */
 };
 
 /* What a device was given; ACPI, FDT and --dump-config are written from it. */
 struct pci_slot {
-	const char *bus;		/* "virtio-pci", ... */
+	const char *bus; /* "virtio-pci", ... */
 	const char *name;
 	enum device_kind kind;
-	uint8_t devfn;			/* device << 3 */
-	uint8_t pin;			/* PCI_PIN_NONE or PCI_PIN_A */
-	const struct irq_line *irq;	/* NULL: no pin */
+	uint8_t devfn;              /* device << 3 */
+	uint8_t pin;                /* PCI_PIN_NONE or PCI_PIN_A */
+	const struct irq_line *irq; /* NULL: no pin */
 	const struct pci_function *fn;
-	uint64_t bar_base[PCI_BARS];	/* where it was put at attach */
+	uint64_t bar_base[PCI_BARS]; /* where it was put at attach */
 };
 
 struct pci_segment {
-	struct space *space;		/* array of SPACE_KINDS */
+	struct space *space; /* array of SPACE_KINDS */
 	struct irqchip *chip;
 	const struct memory *ram;
 	struct msi_sink msi;
 	uint64_t ecam_base;
-	uint8_t *ecam;			/* PCI_ECAM_LEN bytes, page aligned, or NULL */
+	uint8_t *ecam; /* PCI_ECAM_LEN bytes, page aligned, or NULL */
 	struct pci_window window[PCI_WINDOWS];
-	struct pci_function bridge;	/* the host bridge, device 0 */
+	struct pci_function bridge; /* the host bridge, device 0 */
 	struct pci_function *fn[PCI_DEVICES];
 	struct pci_slot slot[PCI_DEVICES];
-	struct irq_line line[PCI_DEVICES];	/* behind slot[].irq */
-	unsigned nslot;			/* in attach order */
+	struct irq_line line[PCI_DEVICES]; /* behind slot[].irq */
+	unsigned nslot;                    /* in attach order */
 };
 
 struct pci_segment_config {
@@ -253,11 +253,11 @@ int pci_segment_init(struct pci_segment *seg, const struct pci_segment_config *c
 struct pci_bus {
 	const char *name;
 	struct pci_segment *seg;
-	uint8_t first;			/* device numbers, both included; not 0 */
+	uint8_t first; /* device numbers, both included; not 0 */
 	uint8_t last;
-	const unsigned *gsi;		/* the pool of INTx lines, level-triggered */
+	const unsigned *gsi; /* the pool of INTx lines, level-triggered */
 	unsigned ngsi;
-	struct pci_window window[PCI_WINDOWS];	/* each within the segment's */
+	struct pci_window window[PCI_WINDOWS]; /* each within the segment's */
 	unsigned nattached;
 };
 

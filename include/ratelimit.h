@@ -20,11 +20,11 @@
 #include <stdint.h>
 
 struct token_bucket {
-	uint64_t rate;		/* tokens a second; 0: no limit */
-	uint64_t burst;		/* at least 1 if there is a limit */
-	int64_t tokens;		/* negative: owed */
-	uint64_t last_ns;	/* what was gained until then is in tokens and part */
-	uint32_t part;		/* billionths of a token */
+	uint64_t rate;    /* tokens a second; 0: no limit */
+	uint64_t burst;   /* at least 1 if there is a limit */
+	int64_t tokens;   /* negative: owed */
+	uint64_t last_ns; /* what was gained until then is in tokens and part */
+	uint32_t part;    /* billionths of a token */
 };
 
 /* Limits to which rate and burst are cut. */

@@ -42,7 +42,7 @@ enum virtio_status {
 	VIRTIO_STATUS_FAILED = 128,
 };
 
-#define VIRTIO_F_ANY_LAYOUT (UINT64_C(1) << 27)		/* legacy interface only */
+#define VIRTIO_F_ANY_LAYOUT (UINT64_C(1) << 27) /* legacy interface only */
 #define VIRTIO_F_INDIRECT_DESC (UINT64_C(1) << 28)
 #define VIRTIO_F_EVENT_IDX (UINT64_C(1) << 29)
 #define VIRTIO_F_VERSION_1 (UINT64_C(1) << 32)
@@ -51,8 +51,9 @@ enum virtio_status {
 #define VIRTIO_F_RING_RESET (UINT64_C(1) << 40)
 
 /* What the core offers on behalf of every device. */
-#define VIRTIO_F_CORE (VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | \
-		       VIRTIO_F_VERSION_1 | VIRTIO_F_RING_RESET)
+#define VIRTIO_F_CORE \
+	(VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_VERSION_1 | \
+	 VIRTIO_F_RING_RESET)
 
 /* ---- device types ---- */
 
@@ -62,10 +63,10 @@ enum virtio_status {
  * "optional" may be NULL.
  */
 struct virtio_type {
-	const char *name;		/* "rng" */
-	uint16_t id;			/* virtio 1.2, chapter 5 */
-	uint16_t legacy_pci_id;		/* 4.1.2; 0: there was no such device */
-	uint32_t pci_class;		/* what PCI shows of it */
+	const char *name;       /* "rng" */
+	uint16_t id;            /* virtio 1.2, chapter 5 */
+	uint16_t legacy_pci_id; /* 4.1.2; 0: there was no such device */
+	uint32_t pci_class;     /* what PCI shows of it */
 
 	/* Optional: may the driver have this subset of what was offered? */
 	bool (*features_ok)(struct virtio_device *dev, uint64_t features);
@@ -98,34 +99,34 @@ struct virtio_type {
 
 struct virtio_queue {
 	struct virtqueue vq;
-	struct virtqueue_layout at;	/* as the driver set it; size 0: no valid size */
+	struct virtqueue_layout at; /* as the driver set it; size 0: no valid size */
 	uint16_t size_max;
 	bool enabled;
-	bool thawed;			/* was reset on its own since DRIVER_OK */
-	uint32_t pfn;			/* legacy interface: page number, 0: disabled */
+	bool thawed;  /* was reset on its own since DRIVER_OK */
+	uint32_t pfn; /* legacy interface: page number, 0: disabled */
 };
 
 struct virtio_device {
 	const struct virtio_type *type;
-	const char *name;		/* "rng0" */
+	const char *name; /* "rng0" */
 	const struct memory *mem;
 	struct virtio_transport *transport;
-	struct virtio_queue *queue;	/* of the type, with size_max filled in */
+	struct virtio_queue *queue; /* of the type, with size_max filled in */
 	unsigned nqueue;
-	uint8_t *config;		/* as the driver reads it, of the type */
+	uint8_t *config; /* as the driver reads it, of the type */
 	unsigned config_len;
 	uint64_t offered;
-	uint64_t features;		/* what the driver wrote; settled at FEATURES_OK */
-	bool features_bad;		/* it wrote bits that nobody has */
+	uint64_t features; /* what the driver wrote; settled at FEATURES_OK */
+	bool features_bad; /* it wrote bits that nobody has */
 	uint8_t status;
-	uint8_t generation;		/* of config */
-	bool live;			/* the type is started */
-	bool legacy;			/* the driver uses the legacy interface */
+	uint8_t generation; /* of config */
+	bool live;          /* the type is started */
+	bool legacy;        /* the driver uses the legacy interface */
 	struct ratelimit log;
 	struct {
-		uint64_t notified;	/* doorbells, however they came */
-		uint64_t interrupts;	/* queue interrupts */
-		uint64_t failures;	/* times the device came to need a reset */
+		uint64_t notified;   /* doorbells, however they came */
+		uint64_t interrupts; /* queue interrupts */
+		uint64_t failures;   /* times the device came to need a reset */
 	} stat;
 };
 
@@ -134,8 +135,8 @@ struct virtio_desc {
 	const struct virtio_type *type;
 	const char *name;
 	const struct memory *mem;
-	uint64_t features;		/* the type's own; the core adds VIRTIO_F_CORE */
-	struct virtio_queue *queue;	/* each with its size_max, a power of two */
+	uint64_t features;          /* the type's own; the core adds VIRTIO_F_CORE */
+	struct virtio_queue *queue; /* each with its size_max, a power of two */
 	unsigned nqueue;
 	uint8_t *config;
 	unsigned config_len;
@@ -211,10 +212,10 @@ enum virtio_area { VIRTIO_AREA_DESC, VIRTIO_AREA_DRIVER, VIRTIO_AREA_DEVICE };
 
 /* Queue configuration.  No effect while it is frozen or on queues there are not. */
 void virtio_queue_set_size(struct virtio_device *dev, uint32_t sel, uint32_t size);
-void virtio_queue_set_addr(struct virtio_device *dev, uint32_t sel,
-			   enum virtio_area area, bool high, uint32_t val);
+void virtio_queue_set_addr(struct virtio_device *dev, uint32_t sel, enum virtio_area area,
+			   bool high, uint32_t val);
 void virtio_queue_enable(struct virtio_device *dev, uint32_t sel);
-void virtio_queue_reset(struct virtio_device *dev, uint32_t sel);	/* 2.6.1 */
+void virtio_queue_reset(struct virtio_device *dev, uint32_t sel); /* 2.6.1 */
 /* MMIO only: QueueReady written as 0. The queue stays frozen. */
 void virtio_queue_disable(struct virtio_device *dev, uint32_t sel);
 /* Legacy interface (2.7.2): enables the queue, or disables it for pfn 0. */

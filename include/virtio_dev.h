@@ -26,9 +26,9 @@ struct rng_backend {
 };
 
 struct rng_config {
-	const char *name;	/* "rng0" */
-	uint64_t rate;		/* bytes a second; 0: no limit */
-	uint64_t burst;		/* bytes; 0: a second's worth */
+	const char *name; /* "rng0" */
+	uint64_t rate;    /* bytes a second; 0: no limit */
+	uint64_t burst;   /* bytes; 0: a second's worth */
 };
 
 struct rng;

@@ -32,8 +32,8 @@ struct virtio_doorbell {
 	unsigned queue;
 	enum space_kind space;
 	uint64_t addr;
-	unsigned len;		/* 0: any */
-	bool match;		/* only value; else any */
+	unsigned len; /* 0: any */
+	bool match;   /* only value; else any */
 	uint64_t value;
 };
 
@@ -56,11 +56,11 @@ enum {
 };
 
 struct virtio_pci_config {
-	bool transitional;	/* legacy interface beside the modern one */
+	bool transitional; /* legacy interface beside the modern one */
 	/* VIRTIO_PCI_IMAGE_LEN bytes, page aligned, that may be mapped read-only at the
 	 * start of the BAR; NULL: not wanted, reads are served by exits. */
 	uint8_t *image;
-	const struct virtio_doorbell_ops *doorbell;	/* NULL: every write exits */
+	const struct virtio_doorbell_ops *doorbell; /* NULL: every write exits */
 	void *doorbell_arg;
 };
 
@@ -78,7 +78,7 @@ unsigned virtio_pci_bar(const struct virtio_pci *vp);
 /* ---- MMIO ---- */
 
 struct virtio_mmio_config {
-	bool legacy;		/* version 1 */
+	bool legacy; /* version 1 */
 	const struct virtio_doorbell_ops *doorbell;
 	void *doorbell_arg;
 };

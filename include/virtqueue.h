@@ -35,10 +35,10 @@ enum { VIRTQUEUE_SIZE_MAX = 1024 };
 
 /* Where the three parts of a ring are: guest physical addresses. */
 struct virtqueue_layout {
-	uint16_t size;		/* descriptors, a power of two */
-	uint64_t desc;		/* descriptor area, 16 * size bytes */
-	uint64_t driver;	/* available ring, 6 + 2 * size bytes */
-	uint64_t device;	/* used ring, 6 + 8 * size bytes */
+	uint16_t size;   /* descriptors, a power of two */
+	uint64_t desc;   /* descriptor area, 16 * size bytes */
+	uint64_t driver; /* available ring, 6 + 2 * size bytes */
+	uint64_t device; /* used ring, 6 + 8 * size bytes */
 };
 
 struct virtqueue {
@@ -47,16 +47,16 @@ struct virtqueue {
 	const uint8_t *desc;
 	const uint8_t *avail;
 	uint8_t *used;
-	uint16_t size;			/* 0: stopped */
+	uint16_t size; /* 0: stopped */
 	bool broken;
-	bool indirect;			/* VIRTIO_F_INDIRECT_DESC was negotiated */
-	bool event_idx;			/* VIRTIO_F_EVENT_IDX was negotiated */
-	uint16_t next_avail;		/* the next entry to pop */
-	uint16_t seen_avail;		/* avail->idx when it was last looked at */
-	uint16_t next_used;		/* the next entry to fill, not yet visible */
-	uint16_t published;		/* used->idx as the guest sees it */
-	uint16_t ninflight;		/* popped and not yet pushed */
-	uint64_t inflight[VIRTQUEUE_SIZE_MAX / 64];	/* bit for each head */
+	bool indirect;       /* VIRTIO_F_INDIRECT_DESC was negotiated */
+	bool event_idx;      /* VIRTIO_F_EVENT_IDX was negotiated */
+	uint16_t next_avail; /* the next entry to pop */
+	uint16_t seen_avail; /* avail->idx when it was last looked at */
+	uint16_t next_used;  /* the next entry to fill, not yet visible */
+	uint16_t published;  /* used->idx as the guest sees it */
+	uint16_t ninflight;  /* popped and not yet pushed */
+	uint64_t inflight[VIRTQUEUE_SIZE_MAX / 64]; /* bit for each head */
 };
 
 /*
@@ -65,13 +65,13 @@ struct virtqueue {
  * it takes, or the queue size.  Pieces of no length are left out.
  */
 struct vq_chain {
-	struct iovec *iov;	/* nread readable pieces, then nwrite writable ones */
+	struct iovec *iov; /* nread readable pieces, then nwrite writable ones */
 	unsigned iov_max;
 	unsigned nread;
 	unsigned nwrite;
-	uint64_t read_len;	/* bytes */
-	uint64_t write_len;	/* bytes; read_len + write_len <= 2^32 (2.7.5.1) */
-	uint16_t head;		/* the request's name: below the queue's size */
+	uint64_t read_len;  /* bytes */
+	uint64_t write_len; /* bytes; read_len + write_len <= 2^32 (2.7.5.1) */
+	uint16_t head;      /* the request's name: below the queue's size */
 };
 
 /*

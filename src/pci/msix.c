@@ -17,7 +17,10 @@ enum {
 
 /* What the guest may set in each word of an entry; the rest reads as 0. */
 static const uint32_t word_mask[MSIX_ENTRY_LEN / 4] = {
-	0xfffffffc, 0xffffffff, 0xffffffff, CTRL_MASK,
+	0xfffffffc,
+	0xffffffff,
+	0xffffffff,
+	CTRL_MASK,
 };
 
 /* The guest may read the table while it is written: whole words only. */
@@ -50,8 +53,8 @@ set_pending(struct msix *m, unsigned vec, bool on)
 {
 	uint64_t bit = 1ull << (vec % 64);
 
-	m->pending[vec / 64] = on ? m->pending[vec / 64] | bit
-				  : m->pending[vec / 64] & ~bit;
+	m->pending[vec / 64] =
+		on ? m->pending[vec / 64] | bit : m->pending[vec / 64] & ~bit;
 }
 
 static void
@@ -167,10 +170,10 @@ msix_table_write(struct msix *m, uint64_t off, unsigned len, uint64_t val)
 		if (n > len - done)
 			n = len - done;
 		uint32_t mask = (uint32_t)ones(n) << shift;
-		uint32_t new = (uint32_t)(val >> (done * 8)) << shift;
+		uint32_t bits = (uint32_t)(val >> (done * 8)) << shift;
 
-		new = (word_get(m, word) & ~mask) | (new & mask);
-		word_set(m, word, new & word_mask[word % MSIX_ENTRY_LEN / 4]);
+		bits = (word_get(m, word) & ~mask) | (bits & mask);
+		word_set(m, word, bits & word_mask[word % MSIX_ENTRY_LEN / 4]);
 	}
 	/* An access may touch two entries, if it is not aligned. */
 	unsigned first = (unsigned)off / MSIX_ENTRY_LEN;

@@ -41,8 +41,8 @@ word_set(struct pci_function *fn, unsigned off, uint32_t v)
 
 /* The part of an access that lies in one word. */
 struct piece {
-	unsigned word;		/* offset of the word */
-	unsigned off;		/* of the first byte */
+	unsigned word; /* offset of the word */
+	unsigned off;  /* of the first byte */
 	unsigned len;
 	uint32_t mask;
 	unsigned shift;
@@ -69,8 +69,8 @@ pci_config_set(struct pci_function *fn, unsigned off, unsigned len, uint32_t val
 	struct piece p = piece_at(off, len);
 
 	assert(p.len == len && off + len <= PCI_CONFIG_LEN);
-	word_set(fn, p.word, (word_get(fn->image + p.word) & ~p.mask) |
-				     ((val << p.shift) & p.mask));
+	word_set(fn, p.word,
+		 (word_get(fn->image + p.word) & ~p.mask) | ((val << p.shift) & p.mask));
 }
 
 uint32_t
@@ -135,9 +135,9 @@ pci_function_init(struct pci_function *fn, const char *name, enum device_kind ki
 	pci_config_set(fn, PCI_SUBSYSTEM_ID, 2, ids->sub_device);
 	pci_config_set(fn, PCI_INTERRUPT_PIN, 1, pin);
 
-	le16_put(fn->wmask + PCI_COMMAND,
-		 PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | PCI_COMMAND_SERR |
-			 (pin ? PCI_COMMAND_INTX_DISABLE : 0));
+	le16_put(fn->wmask + PCI_COMMAND, PCI_COMMAND_MASTER | PCI_COMMAND_PARITY |
+						  PCI_COMMAND_SERR |
+						  (pin ? PCI_COMMAND_INTX_DISABLE : 0));
 	fn->wmask[PCI_CACHE_LINE_SIZE] = 0xff;
 	fn->wmask[PCI_LATENCY_TIMER] = 0xff;
 	/* Scratch: it routes nothing (6.2.4). */
@@ -214,7 +214,8 @@ pci_add_msix(struct pci_function *fn, struct msix *m, unsigned bar, uint32_t tab
 	le32_put(body + 2, table_off | bar);
 	le32_put(body + 6, pba_off | bar);
 	le16_put(wmask + MSIX_CONTROL, MSIX_CONTROL_ENABLE | MSIX_CONTROL_MASK);
-	fn->msix_cap = (uint8_t)pci_add_cap(fn, PCI_CAP_ID_MSIX, body, wmask, MSIX_CAP_LEN);
+	fn->msix_cap =
+		(uint8_t)pci_add_cap(fn, PCI_CAP_ID_MSIX, body, wmask, MSIX_CAP_LEN);
 	fn->msix = m;
 }
 
@@ -272,7 +273,8 @@ pci_config_write(struct pci_function *fn, unsigned off, unsigned len, uint64_t v
 			return;
 		struct piece p = piece_at(off + done, len - done);
 
-		write_piece(fn, &p, (uint32_t)((val >> (done * 8)) & ones(p.len)) << p.shift);
+		write_piece(fn, &p,
+			    (uint32_t)((val >> (done * 8)) & ones(p.len)) << p.shift);
 		done += p.len;
 	}
 }

@@ -10,7 +10,7 @@
 #include "util.h"
 
 enum {
-	MEM_BAR_ALIGN = 4096,	/* so that pages of a BAR can be mapped */
+	MEM_BAR_ALIGN = 4096, /* so that pages of a BAR can be mapped */
 };
 
 /* ---- what decodes where ---- */
@@ -73,7 +73,8 @@ decodes(const struct pci_function *fn, unsigned i)
 {
 	bool io = fn->bar[i].flags & PCI_BAR_IO;
 
-	return fn->bar[i].len > 0 && pci_command(fn, io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY);
+	return fn->bar[i].len > 0 &&
+	       pci_command(fn, io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY);
 }
 
 static void
@@ -149,7 +150,8 @@ pci_place_bars(struct pci_function *fn)
 
 		if (b->len == 0)
 			continue;
-		pci_config_set(fn, off, 4, (uint32_t)base | (pci_config_get(fn, off, 4) & 15));
+		pci_config_set(fn, off, 4,
+			       (uint32_t)base | (pci_config_get(fn, off, 4) & 15));
 		if (b->flags & PCI_BAR_64)
 			pci_config_set(fn, off + 4, 4, (uint32_t)(base >> 32));
 	}
@@ -356,7 +358,8 @@ pci_attach(struct pci_bus *bus, struct pci_function *fn, const struct pci_slot *
 	for (unsigned i = 0; i < PCI_BARS; i++) {
 		const struct pci_bar *b = &fn->bar[i];
 
-		err = b->len ? bar_alloc(window_for(window, b), b, &slot->bar_base[i]) : 0;
+		err = b->len ? bar_alloc(window_for(window, b), b, &slot->bar_base[i])
+			     : 0;
 		if (err)
 			return err;
 	}

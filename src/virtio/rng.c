@@ -21,12 +21,12 @@
 enum {
 	RNG_ID = 4,
 	RNG_LEGACY_PCI_ID = 0x1005,
-	RNG_PCI_CLASS = 0x00ff00,	/* unclassified */
+	RNG_PCI_CLASS = 0x00ff00, /* unclassified */
 	QUEUE_SIZE = 64,
-	CHUNK_MIN = 64,		/* what the bucket has to hold before a request is served */
+	CHUNK_MIN = 64, /* what the bucket has to hold before a request is served */
 	CHUNK_MAX = 4096,
 	PASS_MAX = 16 * CHUNK_MAX,
-	RETRY_NS = 100000000,	/* after the backend had nothing */
+	RETRY_NS = 100000000, /* after the backend had nothing */
 };
 
 struct rng {
@@ -73,7 +73,7 @@ wait_until(struct rng *rng, uint64_t deadline_ns)
 /* What is left of one pass over the queue. */
 struct pass {
 	uint64_t bytes;
-	unsigned requests;	/* buffers of no length cost no bytes */
+	unsigned requests; /* buffers of no length cost no bytes */
 };
 
 /* May the next request be served now?  Sets the timer if not. */

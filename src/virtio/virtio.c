@@ -11,7 +11,7 @@
 #include "util.h"
 
 enum {
-	LEGACY_PAGE_MAX = 1 << 16,	/* page and alignment of the legacy layout */
+	LEGACY_PAGE_MAX = 1 << 16, /* page and alignment of the legacy layout */
 };
 
 /* Nothing but a reset helps any more. */
@@ -126,7 +126,8 @@ virtio_use_legacy(struct virtio_device *dev)
 static uint64_t
 offered(const struct virtio_device *dev)
 {
-	return dev->legacy ? (uint32_t)(dev->offered | VIRTIO_F_ANY_LAYOUT) : dev->offered;
+	return dev->legacy ? (uint32_t)(dev->offered | VIRTIO_F_ANY_LAYOUT)
+			   : dev->offered;
 }
 
 static uint32_t
@@ -215,8 +216,9 @@ virtio_queue_set_addr(struct virtio_device *dev, uint32_t sel, enum virtio_area 
 
 	if (!q)
 		return;
-	uint64_t *addr = area == VIRTIO_AREA_DESC ? &q->at.desc :
-			 area == VIRTIO_AREA_DRIVER ? &q->at.driver : &q->at.device;
+	uint64_t *addr = area == VIRTIO_AREA_DESC     ? &q->at.desc
+			 : area == VIRTIO_AREA_DRIVER ? &q->at.driver
+						      : &q->at.device;
 	if (high)
 		*addr = (*addr & UINT32_MAX) | (uint64_t)val << 32;
 	else
@@ -238,8 +240,8 @@ queue_start(struct virtio_device *dev, uint32_t sel)
 
 	if (virtqueue_start(&q->vq, dev->mem, &q->at)) {
 		q->pfn = 0;
-		virtio_fail(dev, "queue %u: size %u at %#llx, %#llx, %#llx cannot be", sel,
-			    q->at.size, (unsigned long long)q->at.desc,
+		virtio_fail(dev, "queue %u: size %u at %#llx, %#llx, %#llx cannot be",
+			    sel, q->at.size, (unsigned long long)q->at.desc,
 			    (unsigned long long)q->at.driver,
 			    (unsigned long long)q->at.device);
 		return;
@@ -322,8 +324,8 @@ virtio_queue_set_pfn(struct virtio_device *dev, uint32_t sel, uint32_t pfn,
 	}
 	/* At most 2^48: it cannot wrap. */
 	q->at.desc = (uint64_t)pfn * page_len;
-	q->at.driver = q->at.desc + 16u * q->at.size;
-	q->at.device = align_up(q->at.driver + 6 + 2u * q->at.size, align);
+	q->at.driver = q->at.desc + UINT64_C(16) * q->at.size;
+	q->at.device = align_up(q->at.driver + 6 + UINT64_C(2) * q->at.size, align);
 	q->pfn = pfn;
 	queue_start(dev, sel);
 }
@@ -372,7 +374,8 @@ static const struct status_step {
 } status_step[] = {
 	{ .bit = VIRTIO_STATUS_FAILED, .entered = stop },
 	{ .bit = VIRTIO_STATUS_ACKNOWLEDGE },
-	{ .bit = VIRTIO_STATUS_DRIVER, .needs = VIRTIO_STATUS_ACKNOWLEDGE,
+	{ .bit = VIRTIO_STATUS_DRIVER,
+	  .needs = VIRTIO_STATUS_ACKNOWLEDGE,
 	  .needs_legacy = VIRTIO_STATUS_ACKNOWLEDGE },
 	{ .bit = VIRTIO_STATUS_FEATURES_OK,
 	  .needs = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER,
@@ -415,8 +418,8 @@ virtio_set_status(struct virtio_device *dev, uint8_t val)
 		if (!(val & ~dev->status & s->bit))
 			continue;
 		if (!step_ok(dev, s)) {
-			log_guest(&dev->log, dev->name, "status %#x refused after %#x", val,
-				  dev->status);
+			log_guest(&dev->log, dev->name, "status %#x refused after %#x",
+				  val, dev->status);
 			return;
 		}
 		dev->status |= s->bit;
@@ -523,7 +526,6 @@ virtio_config_write(struct virtio_device *dev, uint64_t off, unsigned len, uint6
 		n = len < 4 ? len : 4;
 		if (!range_ok(off, n, dev->config_len))
 			return;
-		dev->type->config_write(dev, (unsigned)off, n,
-					(uint32_t)(val & ones(n)));
+		dev->type->config_write(dev, (unsigned)off, n, (uint32_t)(val & ones(n)));
 	}
 }

@@ -13,7 +13,7 @@
 enum {
 	QUEUE_NOTIFY = 0x050,
 	CONFIG = 0x100,
-	MAGIC = 0x74726976,	/* "virt" */
+	MAGIC = 0x74726976, /* "virt" */
 	VENDOR = 0x1af4,
 	IRQ_QUEUE = 1,
 	IRQ_CONFIG = 2,
@@ -30,7 +30,7 @@ struct virtio_mmio {
 	uint32_t isr;
 	/* Version 1 only. */
 	uint32_t page_len;
-	uint32_t *align;	/* of each queue */
+	uint32_t *align; /* of each queue */
 	const struct virtio_doorbell_ops *doorbell;
 	void *doorbell_arg;
 	bool doorbells_added;

@@ -45,7 +45,7 @@ enum {
 	CAP_BAR = 4,
 	CAP_OFFSET = 8,
 	CAP_LENGTH = 12,
-	CAP_EXTRA = 16,		/* notify_off_multiplier, or pci_cfg_data */
+	CAP_EXTRA = 16, /* notify_off_multiplier, or pci_cfg_data */
 
 	ISR_QUEUE = 1,
 	ISR_CONFIG = 2,
@@ -307,7 +307,8 @@ bar_write(void *dev, uint64_t off, unsigned len, uint64_t val)
 
 	if (off >= NOTIFY_OFF) {
 		/* The address says which queue; what is written, the driver knows. */
-		virtio_notify(vp->t.dev, (uint32_t)(off - NOTIFY_OFF) / NOTIFY_MULTIPLIER);
+		virtio_notify(vp->t.dev,
+			      (uint32_t)(off - NOTIFY_OFF) / NOTIFY_MULTIPLIER);
 		return;
 	}
 	if (off >= ISR_OFF)
@@ -377,7 +378,8 @@ config_reading(struct pci_function *fn, unsigned off, unsigned len)
 	uint32_t at, n;
 
 	if (touches_cfg_data(vp, off, len) && cfg_window(vp, &at, &n))
-		pci_config_set(fn, vp->cfg_cap + CAP_EXTRA, 4, (uint32_t)bar_read(vp, at, n));
+		pci_config_set(fn, vp->cfg_cap + CAP_EXTRA, 4,
+			       (uint32_t)bar_read(vp, at, n));
 }
 
 /* ---- doorbells ---- */
@@ -420,7 +422,8 @@ doorbells_each(struct virtio_pci *vp, enum doorbell_set set,
 static void
 doorbells_update(struct virtio_pci *vp, enum doorbell_set set)
 {
-	const struct pci_bar *b = &vp->fn.bar[set == DOORBELL_MODERN ? vp->bar : LEGACY_BAR];
+	const struct pci_bar *b =
+		&vp->fn.bar[set == DOORBELL_MODERN ? vp->bar : LEGACY_BAR];
 	bool want = vp->doorbells[set].wanted && b->mapped;
 
 	if (!vp->doorbell)
@@ -522,17 +525,26 @@ add_caps(struct virtio_pci *vp)
 {
 	static const uint8_t cfg_wmask[CAP_LEN + 4] = {
 		[CAP_BAR] = 0xff,
-		[CAP_OFFSET] = 0xff, 0xff, 0xff, 0xff,
-		[CAP_LENGTH] = 0xff, 0xff, 0xff, 0xff,
-		[CAP_EXTRA] = 0xff, 0xff, 0xff, 0xff,
+		[CAP_OFFSET] = 0xff,
+		0xff,
+		0xff,
+		0xff,
+		[CAP_LENGTH] = 0xff,
+		0xff,
+		0xff,
+		0xff,
+		[CAP_EXTRA] = 0xff,
+		0xff,
+		0xff,
+		0xff,
 	};
 	const struct virtio_device *dev = vp->t.dev;
 	uint32_t multiplier = NOTIFY_MULTIPLIER, data = 0;
 
 	pci_add_msix(&vp->fn, &vp->msix, vp->bar, MSIX_OFF, PBA_OFF);
 	add_cap(vp, CAP_COMMON_CFG, COMMON_OFF, COMMON_LEN, NULL, NULL);
-	add_cap(vp, CAP_NOTIFY_CFG, NOTIFY_OFF, dev->nqueue * NOTIFY_MULTIPLIER, &multiplier,
-		NULL);
+	add_cap(vp, CAP_NOTIFY_CFG, NOTIFY_OFF, dev->nqueue * NOTIFY_MULTIPLIER,
+		&multiplier, NULL);
 	add_cap(vp, CAP_ISR_CFG, ISR_OFF, 1, NULL, NULL);
 	if (dev->config_len > 0)
 		add_cap(vp, CAP_DEVICE_CFG, DEVICE_OFF, dev->config_len, NULL, NULL);
@@ -549,9 +561,11 @@ function_init(struct virtio_pci *vp, bool transitional)
 	/* 4.1.2.1 and 4.1.2.3 */
 	const struct pci_ids ids = {
 		.vendor = ID_VENDOR,
-		.device = (uint16_t)(transitional ? type->legacy_pci_id : ID_MODERN + type->id),
+		.device = (uint16_t)(transitional ? type->legacy_pci_id
+						  : ID_MODERN + type->id),
 		.sub_vendor = ID_VENDOR,
-		.sub_device = (uint16_t)(transitional ? type->id : SUBSYSTEM_MODERN + type->id),
+		.sub_device =
+			(uint16_t)(transitional ? type->id : SUBSYSTEM_MODERN + type->id),
 		.class_code = type->pci_class,
 		.revision = transitional ? 0 : 1,
 	};
@@ -566,7 +580,8 @@ function_init(struct virtio_pci *vp, bool transitional)
 					       .ops = &virtio_pci_legacy_ops,
 					       .dev = vp });
 	pci_add_bar(&vp->fn, vp->bar,
-		    &(struct pci_bar){ .len = VIRTIO_PCI_BAR_LEN, .ops = &bar_ops, .dev = vp });
+		    &(struct pci_bar){
+			    .len = VIRTIO_PCI_BAR_LEN, .ops = &bar_ops, .dev = vp });
 	add_caps(vp);
 }
 
@@ -602,8 +617,8 @@ int
 virtio_pci_new(struct pci_bus *bus, struct virtio_device *dev,
 	       const struct virtio_pci_config *cfg, struct virtio_pci **ret)
 {
-	unsigned nvec = dev->nqueue + 1 < MSIX_VECTORS_MAX ? dev->nqueue + 1
-							   : MSIX_VECTORS_MAX;
+	unsigned nvec =
+		dev->nqueue + 1 < MSIX_VECTORS_MAX ? dev->nqueue + 1 : MSIX_VECTORS_MAX;
 
 	assert(dev->nqueue >= 1 && dev->nqueue <= QUEUES_MAX);
 	assert(dev->config_len <= DEVICE_LEN_MAX);

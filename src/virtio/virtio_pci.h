@@ -23,23 +23,23 @@ struct virtio_pci {
 	struct pci_function fn;
 	const struct pci_slot *slot;
 	struct msix msix;
-	unsigned bar;			/* of the modern interface */
-	uint8_t *image;			/* VIRTIO_PCI_IMAGE_LEN bytes */
-	uint8_t *own_image;		/* if it is ours */
-	unsigned cfg_cap;		/* the PCI configuration access capability */
+	unsigned bar;       /* of the modern interface */
+	uint8_t *image;     /* VIRTIO_PCI_IMAGE_LEN bytes */
+	uint8_t *own_image; /* if it is ours */
+	unsigned cfg_cap;   /* the PCI configuration access capability */
 	uint8_t isr;
 	/* Selectors and vectors: read-write registers that are the transport's. */
 	uint32_t device_feature_select;
 	uint32_t driver_feature_select;
 	uint16_t queue_select;
 	uint16_t config_vector;
-	uint16_t *vector;		/* of each queue */
+	uint16_t *vector; /* of each queue */
 	const struct virtio_doorbell_ops *doorbell;
 	void *doorbell_arg;
 	struct {
-		bool wanted;		/* the driver was ready once */
+		bool wanted; /* the driver was ready once */
 		bool added;
-		uint64_t base;		/* of the BAR they were added for */
+		uint64_t base; /* of the BAR they were added for */
 	} doorbells[DOORBELL_SETS];
 };
 

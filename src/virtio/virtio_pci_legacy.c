@@ -14,9 +14,9 @@ enum {
 	QUEUE_SELECT = 0x0e,
 	STATUS = 0x12,
 	ISR = 0x13,
-	CONFIG_VECTOR = 0x14,	/* these two are there while MSI-X is enabled, */
+	CONFIG_VECTOR = 0x14, /* these two are there while MSI-X is enabled, */
 	QUEUE_VECTOR = 0x16,
-	DEVICE_MSIX = 0x18,	/* and the device's own space is behind them */
+	DEVICE_MSIX = 0x18, /* and the device's own space is behind them */
 	DEVICE = 0x14,
 	PAGE_LEN = 4096,
 };

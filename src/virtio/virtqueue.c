@@ -24,7 +24,7 @@ enum {
 
 	AVAIL_F_NO_INTERRUPT = 1,
 	USED_F_NO_NOTIFY = 1,
-	RING_FLAGS = 0,		/* offsets in both rings */
+	RING_FLAGS = 0, /* offsets in both rings */
 	RING_IDX = 2,
 	RING_ENTRIES = 4,
 	AVAIL_ENTRY_LEN = 2,
@@ -122,10 +122,10 @@ virtqueue_start(struct virtqueue *vq, const struct memory *mem,
 
 	/* With the event word behind the entries, whether it is used or not. */
 	const uint8_t *desc = part(mem, at->desc, (uint64_t)DESC_LEN * size, 16);
-	const uint8_t *avail = part(mem, at->driver,
-				    RING_ENTRIES + AVAIL_ENTRY_LEN * size + 2, 2);
-	uint8_t *used = part(mem, at->device,
-			     RING_ENTRIES + USED_ENTRY_LEN * size + 2, 4);
+	const uint8_t *avail =
+		part(mem, at->driver, RING_ENTRIES + AVAIL_ENTRY_LEN * size + 2, 2);
+	uint8_t *used =
+		part(mem, at->device, RING_ENTRIES + USED_ENTRY_LEN * size + 2, 4);
 	if (!desc || !avail || !used)
 		return -EINVAL;
 
@@ -429,5 +429,6 @@ vq_chain_write(const struct vq_chain *chain, uint64_t off, const void *buf, size
 	/* copy_in() only reads from it. */
 	uint8_t *host = (uint8_t *)(uintptr_t)buf;
 
-	return chain_each(chain->iov + chain->nread, chain->nwrite, off, len, copy_in, host);
+	return chain_each(chain->iov + chain->nread, chain->nwrite, off, len, copy_in,
+			  host);
 }

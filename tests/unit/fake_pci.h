@@ -24,12 +24,12 @@ struct fake_pci {
 	struct fake_ram ram;
 	struct irqchip chip;
 	bool level[IRQCHIP_GSI_MAX];
-	struct msi_msg msi[FAKE_MSI_MAX];	/* the last of them */
+	struct msi_msg msi[FAKE_MSI_MAX]; /* the last of them */
 	unsigned nmsi;
 	struct space space[SPACE_KINDS];
 	struct pci_segment seg;
 	struct pci_bus bus;
-	uint8_t *ecam;				/* NULL: no page image */
+	uint8_t *ecam; /* NULL: no page image */
 };
 
 static inline void
@@ -111,8 +111,8 @@ fake_pci_fini(struct fake_pci *p)
 static inline uint32_t
 cfg_read(struct fake_pci *p, unsigned devfn, unsigned off, unsigned len)
 {
-	return (uint32_t)space_read(&p->space[SPACE_MMIO],
-				    ECAM_GPA + devfn * 4096u + off, len);
+	return (uint32_t)space_read(&p->space[SPACE_MMIO], ECAM_GPA + devfn * 4096u + off,
+				    len);
 }
 
 static inline void

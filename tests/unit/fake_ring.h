@@ -19,7 +19,7 @@ enum {
 	RAM_GPA = 0x100000,
 	RAM_LEN = 0x40000,
 	RAM_END = RAM_GPA + RAM_LEN,
-	RING_GPA = RAM_GPA + 0x1000,	/* rings of queue q at + q * 0x8000 */
+	RING_GPA = RAM_GPA + 0x1000, /* rings of queue q at + q * 0x8000 */
 	RING_STEP = 0x8000,
 	DATA_GPA = RAM_GPA + 0x20000,
 	F_NEXT = 1,
@@ -88,8 +88,8 @@ desc_put(uint8_t *p, uint64_t addr, uint32_t len, unsigned flags, unsigned next)
 }
 
 static inline void
-ring_desc(struct fake_ring *ring, unsigned i, uint64_t addr, uint32_t len,
-	  unsigned flags, unsigned next)
+ring_desc(struct fake_ring *ring, unsigned i, uint64_t addr, uint32_t len, unsigned flags,
+	  unsigned next)
 {
 	desc_put(ram_at(ring->ram, ring->at.desc + 16 * i), addr, len, flags, next);
 }
@@ -125,7 +125,8 @@ ring_set_avail_flags(struct fake_ring *ring, unsigned flags)
 static inline void
 ring_set_used_event(struct fake_ring *ring, unsigned idx)
 {
-	le16_put(ram_at(ring->ram, ring->at.driver + 4 + 2 * ring->at.size), (uint16_t)idx);
+	le16_put(ram_at(ring->ram, ring->at.driver + 4 + 2 * ring->at.size),
+		 (uint16_t)idx);
 }
 
 static inline uint16_t
@@ -143,15 +144,15 @@ ring_used_idx(struct fake_ring *ring)
 static inline uint32_t
 ring_used_id(struct fake_ring *ring, unsigned i)
 {
-	return le32_get(ram_at(ring->ram,
-			       ring->at.device + 4 + 8 * (i & (ring->at.size - 1u))));
+	return le32_get(
+		ram_at(ring->ram, ring->at.device + 4 + 8 * (i & (ring->at.size - 1u))));
 }
 
 static inline uint32_t
 ring_used_len(struct fake_ring *ring, unsigned i)
 {
-	return le32_get(ram_at(ring->ram,
-			       ring->at.device + 8 + 8 * (i & (ring->at.size - 1u))));
+	return le32_get(
+		ram_at(ring->ram, ring->at.device + 8 + 8 * (i & (ring->at.size - 1u))));
 }
 
 static inline uint16_t

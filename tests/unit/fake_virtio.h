@@ -16,7 +16,7 @@ enum {
 };
 
 #define FAKE_F_ONE (UINT64_C(1) << 0)
-#define FAKE_F_TWO (UINT64_C(1) << 1)		/* needs FAKE_F_ONE */
+#define FAKE_F_TWO (UINT64_C(1) << 1) /* needs FAKE_F_ONE */
 
 struct fake_dev {
 	struct virtio_device dev;
@@ -27,7 +27,7 @@ struct fake_dev {
 	unsigned queue_starts[FAKE_QUEUES], queue_stops[FAKE_QUEUES];
 	unsigned notified[FAKE_QUEUES];
 	unsigned config_writes;
-	unsigned held;		/* chains popped and kept: what stop() waits for */
+	unsigned held; /* chains popped and kept: what stop() waits for */
 	uint16_t head;
 	struct iovec iov[FAKE_QUEUE_SIZE];
 };

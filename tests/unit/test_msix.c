@@ -14,7 +14,7 @@ enum { NVEC = 70 };
 struct fix {
 	struct msix m;
 	struct msi_sink sink;
-	uint8_t *table;		/* to the byte */
+	uint8_t *table; /* to the byte */
 	struct msi_msg last;
 	unsigned sent, changes;
 };
@@ -108,7 +108,9 @@ nothing_is_sent_or_kept_while_disabled(void **state)
 static void
 vectors_out_of_range_are_harmless(void **state)
 {
-	static const unsigned bad[] = { NVEC, 255, 256, 2048, 0x7ffe, 0xffff, 0xffffffff };
+	static const unsigned bad[] = {
+		NVEC, 255, 256, 2048, 0x7ffe, 0xffff, 0xffffffff
+	};
 	struct fix *x = *state;
 
 	msix_set_control(&x->m, true, false);
@@ -210,8 +212,10 @@ writes_of_any_width_change_their_bytes_only(void **state)
 				want[i] &= 0xfc;
 			assert_memory_equal(x->table, want, 48);
 			for (unsigned i = 0; i < len; i++)
-				assert_int_equal(msix_table_read(&x->m, off, len) >> (8 * i) &
-							 0xff, want[off + i]);
+				assert_int_equal(msix_table_read(&x->m, off, len) >>
+								 (8 * i) &
+							 0xff,
+						 want[off + i]);
 		}
 	}
 }

@@ -85,8 +85,12 @@ bar_write(void *arg, uint64_t off, unsigned len, uint64_t val)
 static const struct region_ops bar_ops = { .read = bar_read, .write = bar_write };
 
 static const struct pci_ids ids = {
-	.vendor = 0x1af4, .device = 0x1044, .sub_vendor = 0x1af4, .sub_device = 0x0044,
-	.class_code = 0x010203, .revision = 1,
+	.vendor = 0x1af4,
+	.device = 0x1044,
+	.sub_vendor = 0x1af4,
+	.sub_device = 0x0044,
+	.class_code = 0x010203,
+	.revision = 1,
 };
 
 static void
@@ -97,11 +101,14 @@ dev_init(struct dev *d, const char *name)
 
 	memset(d, 0, sizeof(*d));
 	pci_function_init(&d->fn, name, DEVICE_VIRTIO_PCI, &ids, PCI_PIN_A, &fn_ops);
-	pci_add_bar(&d->fn, 0, &(struct pci_bar){ .len = 0x4000, .ops = &bar_ops, .dev = d });
-	pci_add_bar(&d->fn, 1, &(struct pci_bar){ .len = 64, .flags = PCI_BAR_IO,
-						  .ops = &bar_ops, .dev = d });
-	pci_add_bar(&d->fn, 2, &(struct pci_bar){ .len = GiB(8),
-						  .flags = PCI_BAR_64 | PCI_BAR_PREFETCH });
+	pci_add_bar(&d->fn, 0,
+		    &(struct pci_bar){ .len = 0x4000, .ops = &bar_ops, .dev = d });
+	pci_add_bar(&d->fn, 1,
+		    &(struct pci_bar){
+			    .len = 64, .flags = PCI_BAR_IO, .ops = &bar_ops, .dev = d });
+	pci_add_bar(&d->fn, 2,
+		    &(struct pci_bar){ .len = GiB(8),
+				       .flags = PCI_BAR_64 | PCI_BAR_PREFETCH });
 	pci_add_bar(&d->fn, 4, &(struct pci_bar){ .len = 0x1000, .flags = PCI_BAR_64 });
 	msix_init(&d->msix, d->table, NVEC);
 	pci_add_msix(&d->fn, &d->msix, 0, MSIX_TABLE, MSIX_PBA);
@@ -254,13 +261,14 @@ every_width_and_alignment_is_the_same_bytes(void **state)
 			for (unsigned i = 0; i < len; i++)
 				if (off + i < 256)
 					want |= (uint64_t)rd(x, off + i, 1) << (8 * i);
-			assert_int_equal(space_read(&x->p.space[SPACE_MMIO], at, len), want);
+			assert_int_equal(space_read(&x->p.space[SPACE_MMIO], at, len),
+					 want);
 		}
 	}
 	/* Writes over words: cache line size to the scratch bytes of a BAR. */
 	space_write(&x->p.space[SPACE_MMIO], ECAM_GPA + devfn * 4096u + 0x0b, 8,
 		    0xfedcba9876543210);
-	assert_int_equal(rd(x, 0x0b, 1), 0x01);		/* class code */
+	assert_int_equal(rd(x, 0x0b, 1), 0x01); /* class code */
 	assert_int_equal(rd(x, 0x0c, 1), 0x32);
 	assert_int_equal(rd(x, 0x0d, 1), 0x54);
 	assert_int_equal(rd(x, 0x0e, 2), 0);
@@ -338,7 +346,7 @@ the_function_hears_of_writes_to_its_capability(void **state)
 	struct fix *x = *state;
 	struct dev *d = &x->d[0];
 
-	wr(x, d->cap, 2, 0xffff);		/* id and next: nothing writable */
+	wr(x, d->cap, 2, 0xffff); /* id and next: nothing writable */
 	assert_int_equal(d->written, 0);
 	assert_int_equal(rd(x, d->cap, 1), PCI_CAP_ID_VENDOR);
 	wr(x, d->cap + 2, 1, 0x55);
@@ -433,7 +441,7 @@ a_bar_can_be_moved_within_the_windows(void **state)
 	assert_int_equal(mmio(x, MEM32_GPA), 0xffffffff);
 	assert_int_equal(mmio(x, MEM32_GPA + 0x100000), (uint32_t)(uintptr_t)d);
 	assert_int_equal(d->fn.bar[0].addr, MEM32_GPA + 0x100000);
-	assert_int_equal(d->bar_changes[0], 3);		/* on, off, on */
+	assert_int_equal(d->bar_changes[0], 3); /* on, off, on */
 
 	/* A 64-bit BAR in two steps. */
 	wr(x, PCI_BAR0 + 16, 4, 0x10000000);
@@ -446,9 +454,17 @@ static void
 a_bar_does_not_decode_where_it_must_not(void **state)
 {
 	static const uint32_t bad[] = {
-		0, RAM_GPA, RAM_GPA - 0x4000, RAM_END - 0x4000, ECAM_GPA,
-		ECAM_GPA + PCI_ECAM_LEN - 0x4000, 0xfee00000, 0xffffc000,
-		MEM32_GPA - 0x4000, MEM32_GPA + MEM32_LEN, 0xfec00000,
+		0,
+		RAM_GPA,
+		RAM_GPA - 0x4000,
+		RAM_END - 0x4000,
+		ECAM_GPA,
+		ECAM_GPA + PCI_ECAM_LEN - 0x4000,
+		0xfee00000,
+		0xffffc000,
+		MEM32_GPA - 0x4000,
+		MEM32_GPA + MEM32_LEN,
+		0xfec00000,
 	};
 	struct fix *x = *state;
 	struct dev *d = &x->d[0];
@@ -596,7 +612,7 @@ msix_goes_out_with_the_requester_id(void **state)
 	struct fix *x = *state;
 
 	msix_table_write(&x->d[1].msix, 16, 8, 0xfee01000);
-	msix_table_write(&x->d[1].msix, 24, 8, 0x42);	/* unmasked */
+	msix_table_write(&x->d[1].msix, 24, 8, 0x42); /* unmasked */
 	cfg_write(&x->p, x->d[1].slot->devfn, 0x42, 2, 0x8000);
 	msix_raise(&x->d[1].msix, 1);
 	assert_int_equal(x->p.nmsi, 1);
@@ -741,7 +757,7 @@ cf8_reaches_the_same_functions(void **state)
 	struct pci_cf8 c;
 
 	assert_int_equal(pci_cf8_init(&c, &x->p.seg), 0);
-	assert_int_equal(space_read(pio, 0xcfc, 4), 0xffffffff);	/* not enabled */
+	assert_int_equal(space_read(pio, 0xcfc, 4), 0xffffffff); /* not enabled */
 	space_write(pio, 0xcf8, 4, 0x80000800);
 	assert_int_equal(space_read(pio, 0xcf8, 4), 0x80000800);
 	assert_int_equal(space_read(pio, 0xcfc, 4), 0x10441af4);
@@ -753,9 +769,9 @@ cf8_reaches_the_same_functions(void **state)
 	/* Other widths at the address register are not for it (reset register). */
 	space_write(pio, 0xcf9, 1, 6);
 	assert_int_equal(space_read(pio, 0xcf8, 4), 0x8000083c);
-	space_write(pio, 0xcf8, 4, 0x80010800);		/* bus 1 */
+	space_write(pio, 0xcf8, 4, 0x80010800); /* bus 1 */
 	assert_int_equal(space_read(pio, 0xcfc, 4), 0xffffffff);
-	space_write(pio, 0xcf8, 4, 0x80000900);		/* function 1 */
+	space_write(pio, 0xcf8, 4, 0x80000900); /* function 1 */
 	assert_int_equal(space_read(pio, 0xcfc, 4), 0xffffffff);
 	space_write(pio, 0xcf8, 4, 0xffffffff);
 	assert_int_equal(space_read(pio, 0xcf8, 4), 0x80fffffc);

@@ -40,8 +40,9 @@ a_bucket_starts_full_and_empties(void **state)
 static void
 the_time_it_names_is_exact(void **state)
 {
-	static const uint64_t rate[] = { 1, 3, 7, 1000, 999983, 1000000007,
-					 5000000000ull };
+	static const uint64_t rate[] = {
+		1, 3, 7, 1000, 999983, 1000000007, 5000000000ull
+	};
 	struct token_bucket b;
 
 	(void)state;

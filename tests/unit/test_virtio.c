@@ -235,7 +235,8 @@ failed_stops_the_device_and_only_reset_helps(void **state)
 	struct fix *x = *state;
 
 	drive(x);
-	assert_int_equal(status(x, ACK | DRV | FOK | DOK | BAD), ACK | DRV | FOK | DOK | BAD);
+	assert_int_equal(status(x, ACK | DRV | FOK | DOK | BAD),
+			 ACK | DRV | FOK | DOK | BAD);
 	assert_int_equal(x->f.stops, 1);
 	offer(x, 0, 0);
 	virtio_notify(&x->f.dev, 0);
@@ -364,8 +365,8 @@ a_queue_cannot_be_enabled_before_features_ok(void **state)
 static void
 bad_queue_sizes_read_as_0_and_cannot_be_enabled(void **state)
 {
-	static const uint32_t bad[] = { 0, 3, 15, 65, 128, 1024, 0x8000, 0x10000, 0x10010,
-					UINT32_MAX };
+	static const uint32_t bad[] = { 0,    3,      15,      65,      128,
+					1024, 0x8000, 0x10000, 0x10010, UINT32_MAX };
 	struct fix *x = *state;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -389,8 +390,9 @@ bad_queue_sizes_read_as_0_and_cannot_be_enabled(void **state)
 static void
 rings_outside_ram_or_wrapping_need_a_reset(void **state)
 {
-	static const uint64_t bad[] = { 0, RAM_GPA - 0x1000, RAM_END - 16, RAM_END,
-					UINT64_MAX - 15, 1ull << 63, RAM_GPA + 1 };
+	static const uint64_t bad[] = { 0,          RAM_GPA - 0x1000, RAM_END - 16,
+					RAM_END,    UINT64_MAX - 15,  1ull << 63,
+					RAM_GPA + 1 };
 	struct fix *x = *state;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -398,7 +400,8 @@ rings_outside_ram_or_wrapping_need_a_reset(void **state)
 			negotiate(x, ALL);
 			ring_init(&x->ring[0], &x->ram, 0, 16);
 			set_queue(x, 0, &x->ring[0].at);
-			virtio_queue_set_addr(&x->f.dev, 0, area, false, (uint32_t)bad[i]);
+			virtio_queue_set_addr(&x->f.dev, 0, area, false,
+					      (uint32_t)bad[i]);
 			virtio_queue_set_addr(&x->f.dev, 0, area, true,
 					      (uint32_t)(bad[i] >> 32));
 			virtio_queue_enable(&x->f.dev, 0);
@@ -412,7 +415,8 @@ rings_outside_ram_or_wrapping_need_a_reset(void **state)
 static void
 a_queue_is_frozen_while_enabled_and_from_driver_ok_on(void **state)
 {
-	const struct virtqueue_layout other = { .size = 8, .desc = RAM_GPA + 0x10000,
+	const struct virtqueue_layout other = { .size = 8,
+						.desc = RAM_GPA + 0x10000,
 						.driver = RAM_GPA + 0x11000,
 						.device = RAM_GPA + 0x12000 };
 	struct fix *x = *state;
@@ -488,7 +492,7 @@ a_queue_reset_thaws_that_queue_only(void **state)
 	assert_int_equal(x->f.queue[1].at.size, FAKE_QUEUE_SIZE);
 	assert_int_equal(x->f.queue[1].at.desc, 0);
 	virtio_notify(&x->f.dev, 1);
-	assert_int_equal(x->f.notified[1], 2);	/* one of them at DRIVER_OK */
+	assert_int_equal(x->f.notified[1], 2); /* one of them at DRIVER_OK */
 
 	/* With another size; what is in the ring by then is seen. */
 	ring_init(&x->ring[1], &x->ram, 1, 32);
@@ -556,7 +560,7 @@ a_broken_ring_sets_needs_reset_and_tells_by_config_interrupt(void **state)
 	struct fix *x = *state;
 
 	drive(x);
-	ring_offer(&x->ring[0], 16);	/* out of range */
+	ring_offer(&x->ring[0], 16); /* out of range */
 	virtio_notify(&x->f.dev, 0);
 	assert_true(x->f.dev.status & NEEDS);
 	assert_int_equal(x->config_irq, 1);
@@ -604,7 +608,7 @@ reset_waits_for_what_is_in_flight_and_clears_everything(void **state)
 	virtio_notify(&x->f.dev, 1);
 	status(x, 0);
 	assert_int_equal(x->f.held, 0);
-	assert_int_equal(x->f.resets, 2);	/* one of them in drive() */
+	assert_int_equal(x->f.resets, 2); /* one of them in drive() */
 	assert_int_equal(x->f.dev.features, 0);
 	for (unsigned i = 0; i < FAKE_QUEUES; i++) {
 		assert_false(x->f.queue[i].enabled);
@@ -655,7 +659,7 @@ a_change_moves_the_generation_and_interrupts(void **state)
 
 	virtio_config_change(&x->f.dev, 0, "\1\2", 2);
 	assert_int_not_equal(x->f.dev.generation, gen);
-	assert_int_equal(x->config_irq, 0);	/* nobody listens before DRIVER_OK */
+	assert_int_equal(x->config_irq, 0); /* nobody listens before DRIVER_OK */
 	drive(x);
 	gen = x->f.dev.generation;
 	virtio_config_change(&x->f.dev, 0, "\3\4", 2);
@@ -685,7 +689,9 @@ legacy_ring(struct fix *x, unsigned q, unsigned size)
 
 	x->ring[q] = (struct fake_ring){
 		.ram = &x->ram,
-		.at = { .size = (uint16_t)size, .desc = base, .driver = base + 16 * size,
+		.at = { .size = (uint16_t)size,
+			.desc = base,
+			.driver = base + 16 * size,
 			.device = align_up(base + 16 * size + 6 + 2 * size, 4096) },
 	};
 }
@@ -731,11 +737,14 @@ a_legacy_driver_may_use_the_device_before_driver_ok(void **state)
 static void
 bad_legacy_rings_need_a_reset(void **state)
 {
-	static const struct { uint32_t pfn, page, align; } bad[] = {
-		{ UINT32_MAX, 4096, 4096 }, { 1, 4096, 4096 }, { RAM_END >> 12, 4096, 4096 },
-		{ RING_GPA >> 12, 0, 4096 }, { RING_GPA >> 12, 4096, 0 },
-		{ RING_GPA >> 12, 4095, 4096 }, { RING_GPA >> 12, 4096, 4097 },
-		{ RING_GPA >> 12, 4096, 0x80000000 }, { UINT32_MAX, 0x80000000, 4096 },
+	static const struct {
+		uint32_t pfn, page, align;
+	} bad[] = {
+		{ UINT32_MAX, 4096, 4096 },       { 1, 4096, 4096 },
+		{ RAM_END >> 12, 4096, 4096 },    { RING_GPA >> 12, 0, 4096 },
+		{ RING_GPA >> 12, 4096, 0 },      { RING_GPA >> 12, 4095, 4096 },
+		{ RING_GPA >> 12, 4096, 4097 },   { RING_GPA >> 12, 4096, 0x80000000 },
+		{ UINT32_MAX, 0x80000000, 4096 },
 	};
 	struct fix *x = *state;
 

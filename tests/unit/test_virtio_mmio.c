@@ -12,11 +12,32 @@
 enum {
 	BASE = 0x70000000,
 	GSI = 5,
-	MAGIC = 0x000, VERSION = 0x004, DEVICE_ID = 0x008, VENDOR = 0x00c, DF = 0x010,
-	DFSEL = 0x014, GF = 0x020, GFSEL = 0x024, PAGE = 0x028, QSEL = 0x030, QMAX = 0x034,
-	QSIZE = 0x038, ALIGN = 0x03c, PFN = 0x040, READY = 0x044, NOTIFY = 0x050, ISR = 0x060,
-	ACK = 0x064, STATUS = 0x070, DESC = 0x080, DRIVER = 0x090, DEVICE = 0x0a0,
-	SHMLEN = 0x0b0, QRESET = 0x0c0, GEN = 0x0fc, CONFIG = 0x100,
+	MAGIC = 0x000,
+	VERSION = 0x004,
+	DEVICE_ID = 0x008,
+	VENDOR = 0x00c,
+	DF = 0x010,
+	DFSEL = 0x014,
+	GF = 0x020,
+	GFSEL = 0x024,
+	PAGE = 0x028,
+	QSEL = 0x030,
+	QMAX = 0x034,
+	QSIZE = 0x038,
+	ALIGN = 0x03c,
+	PFN = 0x040,
+	READY = 0x044,
+	NOTIFY = 0x050,
+	ISR = 0x060,
+	ACK = 0x064,
+	STATUS = 0x070,
+	DESC = 0x080,
+	DRIVER = 0x090,
+	DEVICE = 0x0a0,
+	SHMLEN = 0x0b0,
+	QRESET = 0x0c0,
+	GEN = 0x0fc,
+	CONFIG = 0x100,
 };
 
 static const struct platform_row row[] = {
@@ -50,7 +71,9 @@ make(void **state, bool legacy)
 	static const struct virtio_doorbell_ops ops = { .add = db_add };
 	struct fix *x = calloc(1, sizeof(*x));
 	const struct virtio_mmio_config cfg = {
-		.legacy = legacy, .doorbell = &ops, .doorbell_arg = x,
+		.legacy = legacy,
+		.doorbell = &ops,
+		.doorbell_arg = x,
 	};
 
 	log_set_level(LOG_ERROR);
@@ -180,7 +203,7 @@ a_request_goes_round(void **state)
 	assert_int_equal(ring_used_idx(&x->ring[0]), 1);
 	assert_true(x->fb.level[GSI]);
 	assert_int_equal(rd(x, ISR), 1);
-	assert_true(x->fb.level[GSI]);		/* reading acknowledges nothing */
+	assert_true(x->fb.level[GSI]); /* reading acknowledges nothing */
 	wr(x, ACK, 2);
 	assert_true(x->fb.level[GSI]);
 	wr(x, ACK, 1);
@@ -201,7 +224,7 @@ registers_are_words(void **state)
 	wr(x, STATUS, 0x101);
 	assert_int_equal(rd(x, STATUS), 0);
 	wr(x, STATUS, 1);
-	wr(x, STATUS, 0x100);			/* no reset */
+	wr(x, STATUS, 0x100); /* no reset */
 	assert_int_equal(rd(x, STATUS), 1);
 	assert_int_equal(space_read(sp, BASE + MAGIC, 1), 0);
 	assert_int_equal(space_read(sp, BASE + MAGIC + 1, 4), 0);
@@ -366,7 +389,9 @@ legacy_drive(struct fix *x, unsigned size, unsigned align)
 	memset(ram_at(&x->ram, base), 0, 0x3000);
 	x->ring[0] = (struct fake_ring){
 		.ram = &x->ram,
-		.at = { .size = (uint16_t)size, .desc = base, .driver = base + 16 * size,
+		.at = { .size = (uint16_t)size,
+			.desc = base,
+			.driver = base + 16 * size,
 			.device = align_up(base + 16 * size + 6 + 2 * size, align) },
 	};
 	wr(x, PFN, (uint32_t)(base >> 12));

@@ -14,10 +14,28 @@ enum {
 	DB_MAX = 16,
 	NO_VECTOR = 0xffff,
 	/* Registers of the common configuration (virtio 1.2, 4.1.4.3) */
-	DFSEL = 0x00, DF = 0x04, GFSEL = 0x08, GF = 0x0c, CVEC = 0x10, NQ = 0x12,
-	STATUS = 0x14, GEN = 0x15, QSEL = 0x16, QSIZE = 0x18, QVEC = 0x1a, QEN = 0x1c,
-	QOFF = 0x1e, QDESC = 0x20, QDRIVER = 0x28, QDEVICE = 0x30, QRESET = 0x3a,
-	DEVCFG = 0x100, MSIX = 0x1000, ISR = 0x2000, PBA = 0x2800, NOTIFY = 0x3000,
+	DFSEL = 0x00,
+	DF = 0x04,
+	GFSEL = 0x08,
+	GF = 0x0c,
+	CVEC = 0x10,
+	NQ = 0x12,
+	STATUS = 0x14,
+	GEN = 0x15,
+	QSEL = 0x16,
+	QSIZE = 0x18,
+	QVEC = 0x1a,
+	QEN = 0x1c,
+	QOFF = 0x1e,
+	QDESC = 0x20,
+	QDRIVER = 0x28,
+	QDEVICE = 0x30,
+	QRESET = 0x3a,
+	DEVCFG = 0x100,
+	MSIX = 0x1000,
+	ISR = 0x2000,
+	PBA = 0x2800,
+	NOTIFY = 0x3000,
 };
 
 struct fix {
@@ -116,7 +134,7 @@ teardown(void **state)
 	virtio_pci_free(x->vp);
 	assert_int_equal(x->f.starts, x->f.stops);
 	assert_int_equal(x->ndb, 0);
-	assert_int_equal(x->p.space[SPACE_MMIO].nregion, 1);	/* the ECAM */
+	assert_int_equal(x->p.space[SPACE_MMIO].nregion, 1); /* the ECAM */
 	for (unsigned i = 0; i < IRQCHIP_GSI_MAX; i++)
 		assert_false(x->p.level[i]);
 	free(x->image);
@@ -225,7 +243,8 @@ the_function_is_a_modern_virtio_device(void **state)
 {
 	struct fix *x = *state;
 
-	assert_int_equal(cfg_read(&x->p, x->devfn, 0, 4), (0x1040 + FAKE_ID) << 16 | 0x1af4);
+	assert_int_equal(cfg_read(&x->p, x->devfn, 0, 4),
+			 (0x1040 + FAKE_ID) << 16 | 0x1af4);
 	assert_true(cfg_read(&x->p, x->devfn, PCI_REVISION_ID, 1) >= 1);
 	assert_true(cfg_read(&x->p, x->devfn, PCI_SUBSYSTEM_ID, 2) >= 0x40);
 	assert_int_equal(cfg_read(&x->p, x->devfn, PCI_CLASS_CODE, 2), 0xff00);
@@ -481,7 +500,8 @@ a_queue_is_reset_and_enabled_again(void **state)
 static void
 vectors_out_of_range_are_no_vector(void **state)
 {
-	static const uint32_t bad[] = { FAKE_QUEUES + 1, 255, 256, 2047, 0x7ffe, 0xfffe, 0xffff };
+	static const uint32_t bad[] = { FAKE_QUEUES + 1, 255,    256,   2047,
+					0x7ffe,          0xfffe, 0xffff };
 	struct fix *x = *state;
 
 	msix_on(x);
@@ -640,7 +660,8 @@ cfg_cap(struct fix *x)
 {
 	unsigned off = 0;
 
-	for (unsigned n = 0; (off = find_cap(&x->p, x->devfn, PCI_CAP_ID_VENDOR, n)) != 0; n++)
+	for (unsigned n = 0; (off = find_cap(&x->p, x->devfn, PCI_CAP_ID_VENDOR, n)) != 0;
+	     n++)
 		if (cfg_read(&x->p, x->devfn, off + 3, 1) == 5)
 			break;
 	return off;
@@ -707,10 +728,16 @@ the_window_reads_the_isr_and_rings_the_bell(void **state)
 static void
 a_window_to_nowhere_is_harmless(void **state)
 {
-	static const struct { unsigned bar; uint32_t off, len; } bad[] = {
-		{ 1, 0, 4 }, { 5, 0, 4 }, { 255, 0, 4 }, { 0, 0, 0 }, { 0, 0, 3 }, { 0, 0, 8 },
-		{ 0, 0, UINT32_MAX }, { 0, VIRTIO_PCI_BAR_LEN, 4 }, { 0, 2, 4 },
-		{ 0, 0xfffffffc, 4 }, { 0, UINT32_MAX, 1 }, { 0, VIRTIO_PCI_BAR_LEN - 2, 4 },
+	static const struct {
+		unsigned bar;
+		uint32_t off, len;
+	} bad[] = {
+		{ 1, 0, 4 },          { 5, 0, 4 },
+		{ 255, 0, 4 },        { 0, 0, 0 },
+		{ 0, 0, 3 },          { 0, 0, 8 },
+		{ 0, 0, UINT32_MAX }, { 0, VIRTIO_PCI_BAR_LEN, 4 },
+		{ 0, 2, 4 },          { 0, 0xfffffffc, 4 },
+		{ 0, UINT32_MAX, 1 }, { 0, VIRTIO_PCI_BAR_LEN - 2, 4 },
 	};
 	struct fix *x = *state;
 
@@ -785,8 +812,16 @@ doorbells_follow_the_bar(void **state)
 /* ---- transitional ---- */
 
 enum {
-	L_DF = 0x00, L_GF = 0x04, L_PFN = 0x08, L_QSIZE = 0x0c, L_QSEL = 0x0e,
-	L_NOTIFY = 0x10, L_STATUS = 0x12, L_ISR = 0x13, L_CVEC = 0x14, L_QVEC = 0x16,
+	L_DF = 0x00,
+	L_GF = 0x04,
+	L_PFN = 0x08,
+	L_QSIZE = 0x0c,
+	L_QSEL = 0x0e,
+	L_NOTIFY = 0x10,
+	L_STATUS = 0x12,
+	L_ISR = 0x13,
+	L_CVEC = 0x14,
+	L_QVEC = 0x16,
 };
 
 static uint64_t
@@ -820,8 +855,10 @@ legacy_drive(struct fix *x)
 	memset(ram_at(&x->p.ram, base), 0, 0x3000);
 	x->ring[0] = (struct fake_ring){
 		.ram = &x->p.ram,
-		.at = { .size = FAKE_QUEUE_SIZE, .desc = base,
-			.driver = base + 16 * FAKE_QUEUE_SIZE, .device = base + 0x1000 },
+		.at = { .size = FAKE_QUEUE_SIZE,
+			.desc = base,
+			.driver = base + 16 * FAKE_QUEUE_SIZE,
+			.device = base + 0x1000 },
 	};
 	lwr(x, L_PFN, 4, base >> 12);
 	assert_int_equal(lrd(x, L_PFN, 4), base >> 12);

@@ -22,7 +22,7 @@ struct fix {
 	struct rng_backend back;
 	uint64_t filled;
 	unsigned calls;
-	ssize_t fail_after;	/* bytes; -1: never */
+	ssize_t fail_after; /* bytes; -1: never */
 	unsigned irqs, config_irqs;
 };
 
@@ -104,7 +104,8 @@ make(struct fix *x, uint64_t rate, uint64_t burst)
 	const struct rng_config cfg = { .name = "rng0", .rate = rate, .burst = burst };
 
 	x->back = (struct rng_backend){ .fill = fill, .arg = x };
-	assert_int_equal(rng_new(&x->ram.mem, fake_reactor(&x->r), &x->back, &cfg, &x->rng),
+	assert_int_equal(rng_new(&x->ram.mem, fake_reactor(&x->r), &x->back, &cfg,
+				 &x->rng),
 			 0);
 	x->dev = rng_device(x->rng);
 	virtio_connect(x->dev, &x->t, &t_ops);

@@ -79,7 +79,10 @@ static int
 start_at(struct fix *f, unsigned size, uint64_t desc, uint64_t driver, uint64_t device)
 {
 	const struct virtqueue_layout at = {
-		.size = (uint16_t)size, .desc = desc, .driver = driver, .device = device,
+		.size = (uint16_t)size,
+		.desc = desc,
+		.driver = driver,
+		.device = device,
 	};
 
 	return virtqueue_start(&f->vq, &f->ram.mem, &at);
@@ -89,16 +92,18 @@ static void
 sizes_are_powers_of_two_up_to_the_maximum(void **state)
 {
 	static const unsigned good[] = { 1, 2, 4, 256, 1024 };
-	static const unsigned bad[] = { 0, 3, 5, 6, 7, 255, 257, 1000, 1025, 2048, 32768,
-					65535 };
+	static const unsigned bad[] = { 0,   3,    5,    6,    7,     255,
+					257, 1000, 1025, 2048, 32768, 65535 };
 	struct fix *f = *state;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(good); i++)
 		assert_int_equal(start_at(f, good[i], RAM_GPA, RAM_GPA + 0x8000,
-					  RAM_GPA + 0x10000), 0);
+					  RAM_GPA + 0x10000),
+				 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
 		assert_int_equal(start_at(f, bad[i], RAM_GPA, RAM_GPA + 0x8000,
-					  RAM_GPA + 0x10000), -EINVAL);
+					  RAM_GPA + 0x10000),
+				 -EINVAL);
 		assert_int_equal(f->vq.size, 0);
 	}
 }
@@ -302,10 +307,20 @@ a_piece_reaches_to_the_last_byte_of_ram_and_no_further(void **state)
 static void
 pieces_outside_ram_break(void **state)
 {
-	static const struct { uint64_t addr; uint32_t len; } bad[] = {
-		{ 0, 1 }, { 0, UINT32_MAX }, { RAM_GPA - 1, 1 }, { RAM_GPA - 1, 2 },
-		{ RAM_END, 1 }, { RAM_GPA, RAM_LEN + 1 }, { RAM_GPA, UINT32_MAX },
-		{ UINT64_MAX, 1 }, { UINT64_MAX, 2 }, { UINT64_MAX - 15, 32 },
+	static const struct {
+		uint64_t addr;
+		uint32_t len;
+	} bad[] = {
+		{ 0, 1 },
+		{ 0, UINT32_MAX },
+		{ RAM_GPA - 1, 1 },
+		{ RAM_GPA - 1, 2 },
+		{ RAM_END, 1 },
+		{ RAM_GPA, RAM_LEN + 1 },
+		{ RAM_GPA, UINT32_MAX },
+		{ UINT64_MAX, 1 },
+		{ UINT64_MAX, 2 },
+		{ UINT64_MAX - 15, 32 },
 		{ -(uint64_t)RAM_GPA, 2 * RAM_GPA + 16 },
 	};
 	struct fix *f = *state;
@@ -681,10 +696,15 @@ an_indirect_table_that_was_not_negotiated_breaks(void **state)
 static void
 indirect_tables_of_bad_length_or_place_break(void **state)
 {
-	static const struct { uint64_t addr; uint32_t len; } bad[] = {
-		{ TABLE_GPA, 0 }, { TABLE_GPA, 1 }, { TABLE_GPA, 15 }, { TABLE_GPA, 17 },
-		{ TABLE_GPA, UINT32_MAX }, { TABLE_GPA, 0xfffffff0 }, { RAM_END - 8, 16 },
-		{ 0, 16 }, { UINT64_MAX - 15, 16 }, { UINT64_MAX - 7, 32 },
+	static const struct {
+		uint64_t addr;
+		uint32_t len;
+	} bad[] = {
+		{ TABLE_GPA, 0 },          { TABLE_GPA, 1 },
+		{ TABLE_GPA, 15 },         { TABLE_GPA, 17 },
+		{ TABLE_GPA, UINT32_MAX }, { TABLE_GPA, 0xfffffff0 },
+		{ RAM_END - 8, 16 },       { 0, 16 },
+		{ UINT64_MAX - 15, 16 },   { UINT64_MAX - 7, 32 },
 	};
 	struct fix *f = *state;
 
@@ -725,7 +745,7 @@ what_is_pushed_becomes_visible_when_published(void **state)
 	assert_int_equal(ring_used_len(&f->ring, 0), 100);
 	assert_int_equal(ring_used_id(&f->ring, 1), 0);
 	assert_int_equal(ring_used_len(&f->ring, 1), 200);
-	assert_false(virtqueue_publish(&f->vq));	/* nothing new */
+	assert_false(virtqueue_publish(&f->vq)); /* nothing new */
 }
 
 static void
