@@ -49,6 +49,7 @@ struct virtqueue {
 	uint8_t *used;
 	uint16_t size; /* 0: stopped */
 	bool broken;
+	bool quiet;          /* nobody waits for the doorbell */
 	bool indirect;       /* VIRTIO_F_INDIRECT_DESC was negotiated */
 	bool event_idx;      /* VIRTIO_F_EVENT_IDX was negotiated */
 	uint16_t next_avail; /* the next entry to pop */
@@ -101,7 +102,10 @@ int virtqueue_pop(struct virtqueue *vq, struct vq_chain *ret);
 /* Puts the chain popped last back; it will be popped again. */
 void virtqueue_unpop(struct virtqueue *vq, const struct vq_chain *chain);
 
-/* Is there a chain to pop?  Looks at the guest's index only if it has to. */
+/*
+ * Is there a chain to pop?  Looks at the guest's index only if it has to.  Like a pop()
+ * that returns 0, false is a promise: the driver will ring for the next chain.
+ */
 bool virtqueue_pending(struct virtqueue *vq);
 
 /*
@@ -118,8 +122,10 @@ bool virtqueue_publish(struct virtqueue *vq);
 
 /*
  * Doorbells (2.7.10).  After disable the driver need not ring for what it adds, as
- * long as the reactor polls.  Enable returns true if something was added in
- * between: the caller goes on as if the bell had rung.
+ * long as the reactor polls.  Enable is for the end of that, and for who leaves chains
+ * in the queue (a packet needs more than there are): from then on the driver rings for
+ * what it adds to those that were seen.  True: it has added some already, and the
+ * caller goes on as if the bell had rung.
  */
 void virtqueue_disable_notify(struct virtqueue *vq);
 bool virtqueue_enable_notify(struct virtqueue *vq);

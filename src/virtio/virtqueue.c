@@ -179,6 +179,36 @@ head_release(struct virtqueue *vq, uint16_t head)
 	vq->ninflight--;
 }
 
+/* Looks how far the driver got; false if it cannot be that far. */
+static bool
+look(struct virtqueue *vq)
+{
+	/* Before the entries and descriptors that it makes valid (2.7.13.3). */
+	uint16_t idx = shared_load(vq->avail + RING_IDX, __ATOMIC_ACQUIRE);
+
+	if ((uint16_t)(idx - vq->next_avail) > vq->size) {
+		vq->broken = true;
+		return false;
+	}
+	vq->seen_avail = idx;
+	return true;
+}
+
+/*
+ * Asks the driver to ring for what it adds beyond what was seen, and looks again: it
+ * may have added something before it could see that.  The driver first stores idx and
+ * then looks whether to ring; we store first and then look at idx.  One of the two must
+ * see the other, which takes a full barrier on both sides (2.7.10, 2.7.13.4.1).
+ */
+static bool
+arm(struct virtqueue *vq)
+{
+	if (vq->event_idx)
+		shared_store(avail_event(vq), vq->seen_avail, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return look(vq);
+}
+
 bool
 virtqueue_pending(struct virtqueue *vq)
 {
@@ -186,15 +216,13 @@ virtqueue_pending(struct virtqueue *vq)
 		return false;
 	if (vq->seen_avail != vq->next_avail)
 		return true;
-
-	/* Before the entries and descriptors that it makes valid (2.7.13.3). */
-	uint16_t idx = shared_load(vq->avail + RING_IDX, __ATOMIC_ACQUIRE);
-	if ((uint16_t)(idx - vq->next_avail) > vq->size) {
-		vq->broken = true;
+	if (!look(vq))
 		return false;
-	}
-	vq->seen_avail = idx;
-	return idx != vq->next_avail;
+	/* Who finds the queue empty waits for the doorbell: with EVENT_IDX it rings
+	 * only if it was asked for. */
+	if (vq->seen_avail == vq->next_avail && vq->event_idx && !vq->quiet && !arm(vq))
+		return false;
+	return vq->seen_avail != vq->next_avail;
 }
 
 /* A table of descriptors that is being walked: the ring's, or an indirect one. */
@@ -356,29 +384,28 @@ virtqueue_publish(struct virtqueue *vq)
 void
 virtqueue_disable_notify(struct virtqueue *vq)
 {
+	if (vq->size == 0 || vq->broken)
+		return;
+	vq->quiet = true;
 	/*
 	 * With EVENT_IDX there is nothing to write: the driver rings when idx passes
-	 * avail_event, and it has passed the one of the last enable.
+	 * avail_event, at most once more, and then not until it is asked to.
 	 */
-	if (vq->size == 0 || vq->broken || vq->event_idx)
-		return;
-	shared_store(vq->used + RING_FLAGS, USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
+	if (!vq->event_idx)
+		shared_store(vq->used + RING_FLAGS, USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
 }
 
 bool
 virtqueue_enable_notify(struct virtqueue *vq)
 {
+	uint16_t seen = vq->seen_avail;
+
 	if (vq->size == 0 || vq->broken)
 		return false;
-
+	vq->quiet = false;
 	/* The flags are 0 with EVENT_IDX (2.7.10.2), whatever was in memory before. */
 	shared_store(vq->used + RING_FLAGS, 0, __ATOMIC_RELAXED);
-	if (vq->event_idx)
-		shared_store(avail_event(vq), vq->next_avail, __ATOMIC_RELAXED);
-
-	/* The same barrier as in virtqueue_publish(), with the roles exchanged. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return virtqueue_pending(vq);
+	return arm(vq) && vq->seen_avail != seen;
 }
 
 /* ---- the bytes of a chain ---- */

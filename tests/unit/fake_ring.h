@@ -7,6 +7,7 @@
 #define FAKE_RING_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,6 +160,22 @@ static inline uint16_t
 ring_avail_event(struct fake_ring *ring)
 {
 	return le16_get(ram_at(ring->ram, ring->at.device + 4 + 8 * ring->at.size));
+}
+
+/*
+ * Offers one more and says whether a driver rings the bell then (2.7.10.1): with
+ * EVENT_IDX if the index passes avail_event, else if the flag is not set.
+ */
+static inline bool
+ring_offer_rings(struct fake_ring *ring, unsigned head, bool event_idx)
+{
+	uint16_t old = ring->avail_idx;
+
+	ring_offer(ring, head);
+	if (!event_idx)
+		return !(ring_used_flags(ring) & 1);
+	return (uint16_t)(ring->avail_idx - ring_avail_event(ring) - 1) <
+	       (uint16_t)(ring->avail_idx - old);
 }
 
 #endif

@@ -78,12 +78,13 @@ static const struct virtio_transport_ops t_ops = {
 };
 
 static void
-drive(struct fix *x)
+drive_with(struct fix *x, uint32_t features)
 {
 	struct virtio_device *dev = x->dev;
 
 	virtio_reset(dev);
 	virtio_set_status(dev, 3);
+	virtio_features_accept(dev, 0, features);
 	virtio_features_accept(dev, 1, 1 | 1 << 8);
 	virtio_set_status(dev, 11);
 	ring_init(&x->ring, &x->ram, 0, SIZE);
@@ -96,6 +97,12 @@ drive(struct fix *x)
 	virtio_queue_enable(dev, 0);
 	virtio_set_status(dev, 15);
 	assert_int_equal(dev->status, 15);
+}
+
+static void
+drive(struct fix *x)
+{
+	drive_with(x, 0);
 }
 
 static void
@@ -334,6 +341,23 @@ nothing_is_written_after_a_queue_reset(void **state)
 }
 
 static void
+a_driver_that_rings_only_when_asked_is_served(void **state)
+{
+	struct fix *x = *state;
+
+	make(x, 0, 0);
+	drive_with(x, (uint32_t)VIRTIO_F_EVENT_IDX);
+	for (unsigned i = 0; i < 1000; i++) {
+		ring_desc(&x->ring, 0, DATA_GPA, 8, F_WRITE, 0);
+		ring_set_used_event(&x->ring, i);
+		assert_true(ring_offer_rings(&x->ring, 0, true));
+		virtio_notify(x->dev, 0);
+		assert_int_equal(ring_used_idx(&x->ring), i + 1);
+		assert_int_equal(x->irqs, i + 1);
+	}
+}
+
+static void
 getrandom_gives_bytes(void **state)
 {
 	uint8_t a[64] = { 0 }, b[64] = { 0 };
@@ -362,6 +386,7 @@ main(void)
 		T(a_broken_ring_needs_a_reset_and_recovers),
 		T(nothing_is_written_after_a_reset),
 		T(nothing_is_written_after_a_queue_reset),
+		T(a_driver_that_rings_only_when_asked_is_served),
 		T(getrandom_gives_bytes),
 	};
 

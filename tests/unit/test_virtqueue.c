@@ -901,6 +901,69 @@ enabling_tells_of_what_came_meanwhile(void **state)
 	}
 }
 
+static void
+who_finds_the_queue_empty_is_rung_for(void **state)
+{
+	struct fix *f = *state;
+
+	for (unsigned event_idx = 0; event_idx < 2; event_idx++) {
+		start(f, SIZE, event_idx ? VIRTIO_F_EVENT_IDX : 0);
+		virtqueue_enable_notify(&f->vq);
+		/* Long enough for the indices to wrap. */
+		for (unsigned i = 0; i < 70000; i++) {
+			ring_desc(&f->ring, 0, DATA_GPA, 1, F_WRITE, 0);
+			assert_true(ring_offer_rings(&f->ring, 0, event_idx));
+			assert_int_equal(pop(f), 1);
+			virtqueue_push(&f->vq, 0, 1);
+			virtqueue_publish(&f->vq);
+			assert_int_equal(i & 1 ? pop(f) : virtqueue_pending(&f->vq), 0);
+		}
+	}
+}
+
+static void
+who_polls_is_not_rung_for(void **state)
+{
+	struct fix *f = *state;
+
+	for (unsigned event_idx = 0; event_idx < 2; event_idx++) {
+		unsigned rings = 0;
+
+		start(f, SIZE, event_idx ? VIRTIO_F_EVENT_IDX : 0);
+		virtqueue_enable_notify(&f->vq);
+		virtqueue_disable_notify(&f->vq);
+		for (unsigned i = 0; i < 1000; i++) {
+			ring_desc(&f->ring, 0, DATA_GPA, 1, F_WRITE, 0);
+			rings += ring_offer_rings(&f->ring, 0, event_idx);
+			assert_int_equal(pop(f), 1);
+			virtqueue_push(&f->vq, 0, 1);
+			assert_int_equal(pop(f), 0);
+		}
+		assert_true(rings <= event_idx);
+		assert_false(virtqueue_enable_notify(&f->vq));
+		assert_true(ring_offer_rings(&f->ring, 0, event_idx));
+	}
+}
+
+static void
+who_waits_for_more_than_there_is_is_rung_for_it(void **state)
+{
+	struct fix *f = *state;
+
+	start(f, SIZE, VIRTIO_F_EVENT_IDX);
+	virtqueue_enable_notify(&f->vq);
+	for (unsigned i = 0; i < 3; i++)
+		ring_desc(&f->ring, i, DATA_GPA, 1, F_WRITE, 0);
+	assert_true(ring_offer_rings(&f->ring, 0, true));
+	assert_int_equal(pop(f), 1);
+	virtqueue_unpop(&f->vq, &f->c);
+	assert_false(virtqueue_enable_notify(&f->vq));
+	assert_true(ring_offer_rings(&f->ring, 1, true));
+	assert_true(virtqueue_enable_notify(&f->vq));
+	assert_int_equal(pop(f), 1);
+	assert_int_equal(pop(f), 1);
+}
+
 /* ---- bytes ---- */
 
 static void
@@ -993,6 +1056,9 @@ main(void)
 		T(doorbells_go_off_and_on_by_event),
 		T(enabling_overwrites_what_memory_held),
 		T(enabling_tells_of_what_came_meanwhile),
+		T(who_finds_the_queue_empty_is_rung_for),
+		T(who_polls_is_not_rung_for),
+		T(who_waits_for_more_than_there_is_is_rung_for_it),
 		T(bytes_are_copied_across_pieces),
 	};
 
