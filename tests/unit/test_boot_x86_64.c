@@ -32,6 +32,7 @@ loaded(enum image_kind kind, const char *cmdline)
 		.initrd_gpa = 0x3f12000,
 		.initrd_len = 0xed123,
 		.cmdline = cmdline,
+		.cmdline_where = "vm.ini:11",
 	};
 
 	memset(header, 0xa5, sizeof(header));
@@ -361,8 +362,8 @@ cmdline_as_long_as_the_kernel_allows_is_accepted_and_no_longer(void **state)
 		assert_int_equal(boot_arch_finish(&m, &bl, RSDP, &boot, &e), -E2BIG);
 		assert_int_equal(e.status, EXIT_STATUS_CONFIG);
 		if (cases[i].kind == IMAGE_BZIMAGE)
-			assert_string_equal(e.text, "boot.cmdline has 2048 characters, this "
-						    "kernel takes 2047");
+			assert_string_equal(e.text, "vm.ini:11: the command line has 2048 "
+						    "characters, this kernel takes 2047");
 		memory_release(&m);
 	}
 	free(cmdline);
