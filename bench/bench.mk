@@ -28,4 +28,6 @@ bench: $(B)/vmm bench-programs
 	$(Q)bench/report --vmm $(B)/vmm --programs $(B)/bench --guests $(PAYLOAD_DIR)/bench \
 		$(if $(LKVM),--lkvm $(LKVM)) $(if $(FIRECRACKER),--firecracker $(FIRECRACKER)) $(BENCH_ARGS)
 bench-boot:
+	$(Q)$(MAKE) --no-print-directory ARCH=x86_64 build/x86_64/vmm build/x86_64/bench/launch
+	$(Q)$(MAKE) --no-print-directory ARCH=arm64 build/arm64/vmm build/arm64/bench/launch
 	$(Q)bench/boot $(if $(LKVM),--lkvm $(LKVM)) $(if $(LKVM_ARM64),--lkvm-arm64 $(LKVM_ARM64)) $(BENCH_ARGS)

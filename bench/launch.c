@@ -116,8 +116,11 @@ latency(int argc, char **argv)
 			cmd[n++] = &argv[i + 1];
 		}
 	for (unsigned run = 0; run < runs; run++)
-		for (unsigned i = 0; i < n; i++)
+		for (unsigned i = 0; i < n; i++) {
+			/* at all phases of a 250 Hz tick */
+			usleep(run % 4 * 1000);
 			launch_once(i, cmd[i]);
+		}
 	return 0;
 }
 
