@@ -10,15 +10,16 @@
  *	09030000   GPIO with the power button
  *	0a000000   virtio-mmio: 32 slots of 4 KiB, each with its own interrupt
  *	0c000000   GICv3 redistributors: 128 KiB for each of up to 512 CPUs
- *	10000000   kept free for PCI: 32-bit windows, then at
- *	3f000000   ECAM of 16 buses
+ *	10000000   PCI: 32-bit memory, then at
+ *	3eff0000   the window to its I/O ports
+ *	3f000000   ECAM of one bus
  *	40000000   nothing
  *	80000000   RAM; the device tree lies in it where boot.h says
- *	8000000000 kept free for PCI: 64-bit window, where RAM leaves room
+ *	above it   PCI: 64-bit memory, at a multiple of 32 GiB, where RAM leaves room
  *	10000000000 the end: the 40 address bits of KVM's default
  *
- * SPIs: 1 UART, 2 RTC, 7 GPIO, 16 to 47 virtio-mmio; 3 to 6 kept free for PCI's
- * INTA to INTD.
+ * SPIs: 1 UART, 2 RTC, 7 GPIO, 16 to 47 virtio-mmio, 48 to 51 the virtio-pci bus,
+ * 52 and 53 emulated-pci, 54 and 55 passthrough.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -39,6 +40,8 @@ enum {
 	VIRTIO_LEN = 0x1000,
 	VIRTIO_SPI = 16,
 	PCI_GPA = 0x10000000,
+	PCI_IO_GPA = 0x3eff0000,
+	PCI_ECAM_GPA = 0x3f000000,
 };
 #define RAM_END_MAX (1ull << 40)
 
@@ -83,6 +86,33 @@ machine_arch_ram(const struct machine *m, struct memory_range range[MEMORY_RANGE
 	return 0;
 }
 
+void
+machine_arch_pci(const struct machine *m, struct machine_pci_layout *ret)
+{
+	static const unsigned spi[] = { 48, 49, 50, 51, 52, 53, 54, 55 };
+	const struct memory_range *ram = &m->memory.range[0];
+	uint64_t high = align_up(ram->gpa + ram->len, GiB(32));
+	uint64_t room = high + GiB(32) <= RAM_END_MAX ? GiB(24) : 0;
+
+	*ret = (struct machine_pci_layout){
+		.ecam_base = PCI_ECAM_GPA,
+		.window = {
+			[PCI_WINDOW_IO] = { .base = 0x1000, .len = 0xf000 },
+			[PCI_WINDOW_MEM32] = { .base = PCI_GPA,
+					       .len = PCI_IO_GPA - PCI_GPA },
+			[PCI_WINDOW_PREFETCH] = { .base = high, .len = room },
+		},
+		.bus = {
+			{ .name = "virtio-pci", .first = 1, .last = 15, .gsi = spi,
+			  .ngsi = 4 },
+			{ .name = "emulated-pci", .first = 16, .last = 23,
+			  .gsi = spi + 4, .ngsi = 2 },
+			{ .name = "passthrough", .first = 24, .last = 31,
+			  .gsi = spi + 6, .ngsi = 2 },
+		},
+	};
+}
+
 int
 machine_arch_irqchip(struct machine *m, struct err *e)
 {
@@ -92,15 +122,7 @@ machine_arch_irqchip(struct machine *m, struct err *e)
 		[CONFIG_GIC_V3] = 3,
 	};
 	const struct config *cfg = m->cfg;
-	char where[128];
 
-	/* Here, and not only in gic_new(), because it has a place in a file. */
-	if (cfg->irqchip.gic == CONFIG_GIC_V2 && cfg->cpu.count > GIC_V2_CPUS_MAX)
-		return err_set_status(e, EXIT_STATUS_CONFIG, EINVAL,
-				      "%s: a GICv2 has at most %d CPUs; set irqchip.gic = 3 "
-				      "or auto",
-				      config_where(cfg, &cfg->cpu.count, where,
-						   sizeof(where)), GIC_V2_CPUS_MAX);
 	return gic_new(m->vm, version[cfg->irqchip.gic], cfg->cpu.count, &m->irqchip, e);
 }
 
