@@ -39,6 +39,7 @@ struct err;
 #define CONFIG_LINE_MAX		8192		/* bytes in a line */
 #define CONFIG_NAME_MAX		32		/* bytes in [disk "name"] */
 #define CONFIG_NAMED_MAX	32		/* named sections of all kinds */
+#define CONFIG_RNG_MAX		8
 #define CONFIG_SECTIONS_MAX	32		/* rows of the section table */
 #define CONFIG_KEYWORDS_MAX	96		/* rows of the keyword table */
 
@@ -75,6 +76,20 @@ enum config_serial {
 	CONFIG_SERIAL_NONE,	/* output discarded, no input */
 };
 
+enum config_transport {
+	CONFIG_TRANSPORT_PCI,
+	CONFIG_TRANSPORT_TRANSITIONAL,	/* PCI with the legacy interface beside it */
+	CONFIG_TRANSPORT_MMIO,
+	CONFIG_TRANSPORT_MMIO_LEGACY,	/* version 1 */
+};
+
+/* [rng "name"] */
+struct config_rng {
+	enum config_transport transport;
+	uint64_t rate;			/* bytes a second; 0: no limit */
+	uint64_t burst;			/* bytes; 0: a second's worth */
+};
+
 /* A named section in the order of the file: the order of attachment. */
 struct config_named {
 	const struct config_section *section;
@@ -109,6 +124,8 @@ struct config {
 		enum config_serial backend;
 		char *ready;			/* or NULL */
 	} serial;
+
+	struct config_rng rng[CONFIG_RNG_MAX];
 
 	/* Named sections of all kinds, in file order. */
 	struct config_named named[CONFIG_NAMED_MAX];

@@ -29,6 +29,23 @@ enum vm_map_flags { VM_MAP_READONLY = 1 << 0 };
 int vm_map(struct vm *vm, uint64_t gpa, void *hva, size_t len, unsigned flags,
 	   struct err *e);
 
+/*
+ * A write of len bytes (0: any) at addr, or only of this value, signals fd instead of
+ * exiting.  Never removed before the end but where a BAR moves: that waits for a grace
+ * period of the host's kernel.  0 or -errno.
+ */
+struct vm_ioeventfd {
+	int fd;
+	bool pio;
+	uint64_t addr;
+	unsigned len;
+	bool match;
+	uint64_t value;
+};
+
+int vm_ioeventfd_add(const struct vm *vm, const struct vm_ioeventfd *ioe);
+void vm_ioeventfd_remove(const struct vm *vm, const struct vm_ioeventfd *ioe);
+
 /* KVM_CHECK_EXTENSION by its KVM_CAP_ number; 0: not there. */
 int vm_check(const struct vm *vm, unsigned cap);
 unsigned vm_max_vcpus(const struct vm *vm);

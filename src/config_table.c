@@ -22,6 +22,12 @@ static const struct config_section sections[] = {
 	{ .name = "boot", .help = "What the guest boots." },
 	{ .name = "irqchip", .help = "The interrupt controller." },
 	{ .name = "serial", .help = "The serial port." },
+	{
+		.name = "rng", .max = CONFIG_RNG_MAX,
+		.offset = offsetof(struct config, rng),
+		.size = sizeof(struct config_rng),
+		.help = "A virtio entropy source.",
+	},
 };
 
 static const char *const reboot_names[] = {
@@ -48,6 +54,18 @@ static const char *const serial_names[] = {
 	[CONFIG_SERIAL_NONE] = "none",
 	NULL
 };
+
+static const char *const transport_names[] = {
+	[CONFIG_TRANSPORT_PCI] = "pci",
+	[CONFIG_TRANSPORT_TRANSITIONAL] = "transitional",
+	[CONFIG_TRANSPORT_MMIO] = "mmio",
+	[CONFIG_TRANSPORT_MMIO_LEGACY] = "mmio-legacy",
+	NULL
+};
+
+#define RNG_FIELD(member)					\
+	.offset = offsetof(struct config_rng, member),		\
+	.size = sizeof(((struct config_rng *)NULL)->member)
 
 static const struct keyword keywords[] = {
 	{
@@ -116,6 +134,21 @@ static const struct keyword keywords[] = {
 		.arch = CONFIG_ARCH_ANY, .max = TIMING_READY_MAX,
 		FIELD(serial.ready),
 		.help = "The output that means that the guest is ready, for --timing.",
+	}, {
+		.section = "rng", .key = "transport", .type = KEYWORD_ENUM,
+		.arch = CONFIG_ARCH_ANY, .def = "pci", .names = transport_names,
+		RNG_FIELD(transport),
+		.help = "How the guest reaches the device.",
+	}, {
+		.section = "rng", .key = "rate", .type = KEYWORD_SIZE,
+		.arch = CONFIG_ARCH_ANY, .def = "0", .max = GiB(1024),
+		RNG_FIELD(rate),
+		.help = "Bytes a second at most; 0 is no limit.",
+	}, {
+		.section = "rng", .key = "burst", .type = KEYWORD_SIZE,
+		.arch = CONFIG_ARCH_ANY, .def = "0", .max = GiB(1),
+		RNG_FIELD(burst),
+		.help = "Bytes that may come at once; 0 is what the rate gives in a second.",
 	},
 };
 

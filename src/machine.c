@@ -156,8 +156,9 @@ make_devices(struct machine *m, struct err *e)
 		rc = machine_arch_devices(m);
 	if (rc)
 		return err_set(e, -rc, "platform devices: %s", strerror(-rc));
+	rc = machine_virtio_new(m, e);
 	collect_posted(m);
-	return 0;
+	return rc;
 }
 
 static int
@@ -316,7 +317,7 @@ machine_write_stats(const struct machine *m, FILE *out)
 	fprintf(out, "{\"exits\": {\"posted\": %" PRIu64, s.posted);
 	for (unsigned i = 0; i < ARRAY_SIZE(row); i++)
 		fprintf(out, ", \"%s\": %" PRIu64, row[i].name, s.served[row[i].kind]);
-	fprintf(out, "}}\n");
+	fprintf(out, ", \"ioeventfd\": %" PRIu64 "}}\n", m->doorbells_rung);
 }
 
 void
@@ -329,6 +330,7 @@ machine_free(struct machine *m)
 	free(m->vcpu);
 	vcpu_env_fini(&m->vcpu_env);
 	mailboxes_free(m->mailboxes);
+	machine_virtio_free(m);
 	uart16550_free(m->serial);
 	rtc_cmos_free(m->rtc_cmos);
 	i8042_free(m->i8042);

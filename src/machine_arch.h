@@ -8,13 +8,42 @@
 
 #include "boot.h"
 #include "bus.h"
+#include "config.h"
 #include "dev.h"
 #include "exits.h"
 #include "machine.h"
 #include "memory.h"
+#include "pci.h"
 #include "vcpu.h"
 
 enum { MACHINE_POSTED_MAX = 8 };
+
+/* The attach points for PCI functions: each its own device numbers, windows, lines. */
+enum machine_pci_bus {
+	MACHINE_PCI_VIRTIO,
+	MACHINE_PCI_EMULATED,
+	MACHINE_PCI_PASSTHROUGH,
+	MACHINE_PCI_BUSES
+};
+
+/* Where PCI lies on this architecture; seg of the buses is filled in later. */
+struct machine_pci_layout {
+	uint64_t ecam_base;
+	struct pci_window window[PCI_WINDOWS];
+	struct pci_bus bus[MACHINE_PCI_BUSES];
+};
+
+/* A virtio device: the model, and the one transport that it has. */
+struct machine_virtio {
+	void *model;
+	void (*free)(void *model);
+	struct virtio_device *dev;
+	enum config_transport transport;
+	struct virtio_pci *pci;
+	struct virtio_mmio *mmio;
+};
+
+struct doorbell;
 
 struct machine {
 	const struct config *cfg;
@@ -30,6 +59,12 @@ struct machine {
 	struct posted_range posted[MACHINE_POSTED_MAX];
 	struct vcpu_env vcpu_env;
 	struct vcpu **vcpu;		/* cfg->cpu.count of them */
+	struct pci_segment *pci;	/* NULL: no device needs it */
+	struct pci_bus pci_bus[MACHINE_PCI_BUSES];
+	struct machine_virtio virtio[CONFIG_NAMED_MAX];
+	unsigned nvirtio;
+	struct doorbell *doorbells;
+	uint64_t doorbells_rung;
 	enum machine_end end;
 	const struct vcpu *crashed;
 
@@ -55,6 +90,12 @@ int machine_arch_ram(const struct machine *m, struct memory_range range[MEMORY_R
 
 /* Makes m->irqchip, after the memory slots and before the vCPUs. */
 int machine_arch_irqchip(struct machine *m, struct err *e);
+
+void machine_arch_pci(const struct machine *m, struct machine_pci_layout *ret);
+
+/* Makes and attaches the devices of the named sections; src/machine_virtio.c. */
+int machine_virtio_new(struct machine *m, struct err *e);
+void machine_virtio_free(struct machine *m);
 
 /* Attaches the platform devices. 0 or -errno. */
 int machine_arch_devices(struct machine *m);

@@ -3,10 +3,16 @@
  * The x86-64 machine: memory layout, platform bus, ACPI.
  *
  *	0          RAM up to 3 GiB, with the tables of boot.h below 1 MiB
- *	c0000000   devices
+ *	c0000000   PCI: 32-bit memory
+ *	e0000000   PCI: ECAM of one bus
+ *	fe000000   virtio-mmio: 8 slots of 4 KiB, each with its own interrupt
  *	fec00000   I/O APIC
  *	fee00000   local APICs
  *	100000000  the rest of RAM
+ *	above it   PCI: 64-bit memory, at a multiple of 32 GiB
+ *
+ * GSIs: 16 to 19 are for functions on the virtio-pci bus, 20 and 21 for emulated-pci,
+ * 22 and 23 for passthrough.
  */
 #include <errno.h>
 #include <string.h>
@@ -19,16 +25,32 @@
 #include "machine_arch.h"
 #include "util.h"
 
+#define PCI_ECAM_GPA 0xe0000000ull
+
 enum {
 	LAPIC_BASE = 0xfee00000,
+	VIRTIO_GPA = 0xfe000000,
+	VIRTIO_LEN = 0x1000,
 	RESET_VECTOR_LEN = 16,		/* the last bytes below 1 MiB */
 };
+
+#define VIRTIO_SLOT(n, gsi) \
+	{ DEVICE_VIRTIO_MMIO, SPACE_MMIO, VIRTIO_GPA + (n) * VIRTIO_LEN, VIRTIO_LEN, gsi, \
+	  IRQ_LEVEL }
 
 const struct platform_row machine_platform_row[] = {
 	{ DEVICE_UART16550, SPACE_PIO, 0x3f8, 8, 4, IRQ_EDGE },
 	{ DEVICE_RTC_CMOS, SPACE_PIO, 0x70, 2, 8, IRQ_EDGE },
 	{ DEVICE_I8042, SPACE_PIO, 0x60, 5, -1, IRQ_EDGE },
 	{ DEVICE_POWER_ACPI, SPACE_PIO, 0x600, ACPI_POWER_LEN, 9, IRQ_EDGE },
+	VIRTIO_SLOT(0, 5),
+	VIRTIO_SLOT(1, 6),
+	VIRTIO_SLOT(2, 7),
+	VIRTIO_SLOT(3, 10),
+	VIRTIO_SLOT(4, 11),
+	VIRTIO_SLOT(5, 12),
+	VIRTIO_SLOT(6, 14),
+	VIRTIO_SLOT(7, 15),
 };
 const unsigned machine_platform_rows = ARRAY_SIZE(machine_platform_row);
 
@@ -50,6 +72,31 @@ machine_arch_ram(const struct machine *m, struct memory_range range[MEMORY_RANGE
 		*ret_n = 2;
 	}
 	return 0;
+}
+
+void
+machine_arch_pci(const struct machine *m, struct machine_pci_layout *ret)
+{
+	static const unsigned gsi[] = { 16, 17, 18, 19, 20, 21, 22, 23 };
+	const struct memory_range *top = &m->memory.range[m->memory.n - 1];
+	uint64_t high = align_up(top->gpa + top->len, GiB(32));
+
+	*ret = (struct machine_pci_layout){
+		.ecam_base = PCI_ECAM_GPA,
+		.window = {
+			[PCI_WINDOW_IO] = { .base = 0x1000, .len = 0xf000 },
+			[PCI_WINDOW_MEM32] = { .base = X86_MMIO_GAP_GPA, .len = MiB(512) },
+			[PCI_WINDOW_PREFETCH] = { .base = high, .len = GiB(24) },
+		},
+		.bus = {
+			{ .name = "virtio-pci", .first = 1, .last = 15, .gsi = gsi,
+			  .ngsi = 4 },
+			{ .name = "emulated-pci", .first = 16, .last = 23,
+			  .gsi = gsi + 4, .ngsi = 2 },
+			{ .name = "passthrough", .first = 24, .last = 31,
+			  .gsi = gsi + 6, .ngsi = 2 },
+		},
+	};
 }
 
 int

@@ -103,6 +103,33 @@ vm_map(struct vm *vm, uint64_t gpa, void *hva, size_t len, unsigned flags, struc
 	return 0;
 }
 
+static int
+set_ioeventfd(const struct vm *vm, const struct vm_ioeventfd *ioe, uint32_t flags)
+{
+	struct kvm_ioeventfd arg = {
+		.datamatch = ioe->value,
+		.addr = ioe->addr,
+		.len = ioe->len,
+		.fd = ioe->fd,
+		.flags = flags | (ioe->pio ? KVM_IOEVENTFD_FLAG_PIO : 0u) |
+			 (ioe->match ? KVM_IOEVENTFD_FLAG_DATAMATCH : 0u),
+	};
+
+	return ioctl(vm->fd, KVM_IOEVENTFD, &arg) < 0 ? -errno : 0;
+}
+
+int
+vm_ioeventfd_add(const struct vm *vm, const struct vm_ioeventfd *ioe)
+{
+	return set_ioeventfd(vm, ioe, 0);
+}
+
+void
+vm_ioeventfd_remove(const struct vm *vm, const struct vm_ioeventfd *ioe)
+{
+	(void)set_ioeventfd(vm, ioe, KVM_IOEVENTFD_FLAG_DEASSIGN);
+}
+
 int
 vm_check(const struct vm *vm, unsigned cap)
 {
