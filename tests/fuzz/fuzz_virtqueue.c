@@ -7,7 +7,7 @@
  * possible, says what the chain must be; both have to agree.  All memory that a chain
  * points to is then read or written, so that a range which is not RAM is a crash.
  *
- *	byte 0	bits 0-1 log2 of the size, 2 INDIRECT, 3 EVENT_IDX, 4 few iovecs,
+ *	byte 0	bits 0-1 log2 of the size, 2 INDIRECT, 3 EVENT_IDX, 4 two iovecs,
  *		5 layout from bytes 1-3 instead of the usual one
  *	byte 4	number of steps, 4 bytes each: operation, argument, 16-bit value
  *	then	RAM, from guest address 0
@@ -319,7 +319,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct guest g = {
 		.indirect = data[0] & 4,
 		.event_idx = data[0] & 8,
-		.iov_max = data[0] & 0x10 ? 3 : IOV_MAX_TEST,
+		.iov_max = data[0] & 0x10 ? 2 : IOV_MAX_TEST,
 		.len = size - skip,
 	};
 	/* To the byte: what lies behind it is not RAM. */
