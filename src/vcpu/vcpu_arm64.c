@@ -39,6 +39,8 @@
 #define REG_VBAR_EL1	ARM64_SYS_REG(3, 0, 12, 0, 0)
 
 #define MPIDR_AFFINITY	0xff00ffffffull
+/* What KVM puts into registers whose reset value is unknown. */
+#define RESET_UNKNOWN	0x1de7ec7edbadc0deull
 
 enum {
 	PSTATE_EL1H = 5,
@@ -265,7 +267,7 @@ explain(const struct vcpu *v, FILE *out)
 	    get_reg(v, REG_FAR_EL1, &far) < 0 || get_reg(v, REG_PSTATE, &pstate) < 0)
 		return;
 	fprintf(out, "  It runs at EL%u", (unsigned)(pstate >> 2 & 3));
-	if (esr == 0 && elr == 0) {
+	if (esr == RESET_UNKNOWN || (esr == 0 && elr == 0)) {
 		fprintf(out, " and has taken no synchronous exception yet.\n");
 		return;
 	}
