@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * ACPI tables for the x86-64 machine: hardware-reduced RSDP, XSDT, FADT, MADT,
- * DSDT (and MCFG once there is PCI), ACPI 6.5.
+ * DSDT, and MCFG where there is PCI; ACPI 6.5.
  *
  * Pure: writes into the caller's buffer as if it lay at guest address gpa.  What
- * exists and with which interrupt comes from the slot list, the same that
- * bus_attach() filled.
+ * exists and with which interrupt comes from the slots, the same that bus_attach()
+ * and pci_attach() filled.
  */
 #ifndef VMM_ACPI_H
 #define VMM_ACPI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+struct pci_segment;
 struct slot_list;
 
 struct acpi_machine {
@@ -21,6 +23,8 @@ struct acpi_machine {
 	uint32_t ioapic_base;
 	uint8_t ioapic_id;
 	const struct slot_list *slots;
+	bool pci_legacy_config;        /* CF8h and CFCh answer, too */
+	const struct pci_segment *pci; /* NULL: no PCI */
 };
 
 /*

@@ -49,13 +49,22 @@ void aml_name(struct aml *a, const char *name);
 void aml_path(struct aml *a, const char *path);
 void aml_int(struct aml *a, uint64_t val);
 void aml_string(struct aml *a, const char *s);
+/* Buffer (len) { ... } */
+void aml_buffer(struct aml *a, const void *p, size_t len);
 /* A hardware id: "PNP0501" becomes an EISA id, others ("ACPI0013") a string. */
 void aml_hid(struct aml *a, const char *id);
 void aml_local(struct aml *a, unsigned n);
 /* Store (X, target): X, then the target follow. */
 void aml_store(struct aml *a);
+void aml_arg(struct aml *a, unsigned n);
+/* Return (X); X follows. */
+void aml_return(struct aml *a);
 /* And (Local<n>, mask) */
 void aml_and_local(struct aml *a, unsigned n, uint64_t mask);
+/* LEqual (X, Y); both follow. */
+void aml_equal(struct aml *a);
+/* Or (DerefOf (Index (Arg<n>, off)), bits, Index (Arg<n>, off)): of a buffer's byte. */
+void aml_or_arg_byte(struct aml *a, unsigned n, unsigned off, uint8_t bits);
 /* Notify (object, value); both follow. */
 void aml_notify(struct aml *a);
 
@@ -74,6 +83,10 @@ size_t aml_resources(struct aml *a);
 void aml_resources_end(struct aml *a, size_t mark);
 void aml_res_io(struct aml *a, uint16_t base, uint8_t len);
 void aml_res_memory(struct aml *a, uint64_t base, uint64_t len);
+/* What a bridge passes on: resources that it produces for those behind it. */
+void aml_res_bus_window(struct aml *a, uint16_t first, uint16_t last);
+void aml_res_io_window(struct aml *a, uint16_t base, uint32_t len);
+void aml_res_memory_window(struct aml *a, uint64_t base, uint64_t len, bool prefetch);
 /* Active high. */
 void aml_res_interrupt(struct aml *a, uint32_t gsi, bool level, bool shared);
 

@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * ACPI tables of a hardware-reduced x86-64 machine: ACPI 6.5, chapters 5 (tables),
- * 4.1 (hardware-reduced) and 6 (devices).
- *
- * Two tables of writers: listed[] has the tables that the XSDT points to, and
- * dsdt_row[] says how a slot of each kind appears in the DSDT. A kind without a row
- * is not described.
+ * ACPI tables of a hardware-reduced x86-64 machine: ACPI 6.5, chapters 5 (tables)
+ * and 4.1 (hardware-reduced).  The devices are in acpi_dsdt.c.
  */
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "acpi.h"
+#include "acpi_priv.h"
 #include "aml.h"
 #include "bus.h"
+#include "pci.h"
 #include "util.h"
 
 enum { HEADER_LEN = 36, RSDP_LEN = 36, TABLE_ALIGN = 16 };
@@ -100,161 +97,15 @@ table_end(struct out *o, size_t start)
 
 /* ---- DSDT ---- */
 
-/* One device of the DSDT: the row's constants and the slot's place. */
-struct dsdt_device {
-	const char *hid;
-	unsigned uid;			/* counts the devices of a kind */
-	char name[5];
-	const struct bus_slot *slot;
-};
-
-static void
-write_interrupt(struct aml *a, const struct irq_line *irq)
-{
-	bool level = irq_line_trigger(irq) == IRQ_LEVEL;
-
-	/* Level lines may be shared, edge lines never are: irqchip.h. */
-	aml_res_interrupt(a, irq_line_gsi(irq), level, level);
-}
-
-static void
-write_ids(struct aml *a, const char *hid, unsigned uid)
-{
-	aml_name(a, "_HID");
-	aml_hid(a, hid);
-	aml_name(a, "_UID");
-	aml_int(a, uid);
-}
-
-/* Registers and interrupt in _CRS, and nothing else. */
-static void
-write_plain(struct aml *a, const struct dsdt_device *d)
-{
-	const struct bus_slot *slot = d->slot;
-	size_t dev = aml_device(a, d->name);
-
-	write_ids(a, d->hid, d->uid);
-	aml_name(a, "_CRS");
-	size_t crs = aml_resources(a);
-	if (slot->space == SPACE_PIO)
-		aml_res_io(a, (uint16_t)slot->base, (uint8_t)slot->len);
-	else
-		aml_res_memory(a, slot->base, slot->len);
-	if (slot->irq)
-		write_interrupt(a, slot->irq);
-	aml_resources_end(a, crs);
-	aml_end(a, dev);
-}
-
-/* Method (_EVT, 1): read the pending events, which clears them; tell who is meant. */
-static void
-write_evt(struct aml *a, const struct bus_slot *slot)
-{
-	aml_region(a, "REGS", slot->space == SPACE_PIO ? AML_SYSTEM_IO : AML_SYSTEM_MEMORY,
-		   slot->base, slot->len);
-	aml_byte_field(a, "REGS", ACPI_POWER_EVENT, "EVNT");
-
-	size_t evt = aml_method(a, "_EVT", 1);
-	aml_store(a);
-	aml_path(a, "EVNT");
-	aml_local(a, 0);
-	size_t button = aml_if(a);
-	aml_and_local(a, 0, ACPI_POWER_EVENT_BUTTON);
-	aml_notify(a);
-	aml_path(a, "PWRB");
-	aml_int(a, 0x80);		/* pressed: 4.8.2.2.1.2 */
-	aml_end(a, button);
-	aml_end(a, evt);
-}
-
-/*
- * The control-method power button, and the generic event device (5.6.9) that its
- * interrupt comes through. The registers are no resource of the device: the AML
- * owns them.
- */
-static void
-write_power(struct aml *a, const struct dsdt_device *d)
-{
-	const struct bus_slot *slot = d->slot;
-
-	if (!slot->irq)
-		return;
-
-	size_t button = aml_device(a, "PWRB");
-	write_ids(a, "PNP0C0C", 0);
-	aml_end(a, button);
-
-	size_t ged = aml_device(a, d->name);
-	write_ids(a, d->hid, d->uid);
-	aml_name(a, "_CRS");
-	size_t crs = aml_resources(a);
-	write_interrupt(a, slot->irq);
-	aml_resources_end(a, crs);
-	write_evt(a, slot);
-	aml_end(a, ged);
-}
-
-/*
- * No processors (ACPI0007): Linux takes the CPUs from the MADT and needs nothing
- * else of them, and for each such device udev would try cpufreq drivers.
- * No i8042: the one we have can only reset, and a driver would wait for it.
- */
-static const struct {
-	enum device_kind kind;
-	const char *hid;
-	const char *name;		/* two letters; two hex digits follow */
-	void (*write)(struct aml *a, const struct dsdt_device *d);
-} dsdt_row[] = {
-	{ DEVICE_UART16550, "PNP0501", "CO", write_plain },
-	{ DEVICE_RTC_CMOS, "PNP0B00", "RT", write_plain },
-	{ DEVICE_POWER_ACPI, "ACPI0013", "GE", write_power },
-	{ DEVICE_VIRTIO_MMIO, "LNRO0005", "VR", write_plain },
-};
-
-static void
-write_devices(struct aml *a, const struct slot_list *slots)
-{
-	for (unsigned r = 0; r < ARRAY_SIZE(dsdt_row); r++) {
-		struct dsdt_device d = { .hid = dsdt_row[r].hid };
-
-		for (unsigned i = 0; i < slots->n; i++) {
-			if (slots->slot[i].kind != dsdt_row[r].kind)
-				continue;
-			snprintf(d.name, sizeof(d.name), "%.2s%02X", dsdt_row[r].name,
-				 d.uid & 0xff);
-			d.slot = &slots->slot[i];
-			dsdt_row[r].write(a, &d);
-			d.uid++;
-		}
-	}
-}
-
-/* \_S5, 7.4.2: the value for SLP_TYP. Its presence says that power-off works. */
-static void
-write_s5(struct aml *a)
-{
-	aml_name(a, "\\_S5_");
-	size_t s5 = aml_package(a, 4);
-	aml_int(a, ACPI_POWER_S5_TYPE);
-	for (unsigned i = 1; i < 4; i++)
-		aml_int(a, 0);
-	aml_end(a, s5);
-}
-
 static void
 write_dsdt(struct out *o)
 {
-	const struct slot_list *slots = o->am->slots;
 	size_t start = table_begin(o, "DSDT", 2);	/* 2: integers have 64 bits */
 	struct aml a;
 
 	o->dsdt = o->gpa + start;
 	aml_init(&a, o->buf + o->len, o->cap - o->len);
-	if (slot_find(slots, DEVICE_POWER_ACPI))
-		write_s5(&a);
-	size_t sb = aml_scope(&a, "\\_SB_");
-	write_devices(&a, slots);
-	aml_end(&a, sb);
+	acpi_write_dsdt(&a, o->am);
 	o->len += a.len;
 	o->full |= a.full;
 	table_end(o, start);
@@ -275,7 +126,10 @@ enum fadt_field {
 	FADT_LEN = 276,
 };
 
-/* 5.2.9.3. The bit for an 8042 (1 << 1) is never set: ours can only reset. */
+/*
+ * 5.2.9.3. Two bits are never set: the one for an 8042 (1 << 1), as ours can only
+ * reset, and "MSI not supported" (1 << 3).
+ */
 enum iapc_boot_arch {
 	BOOT_NO_VGA = 1 << 2,
 	BOOT_NO_ASPM = 1 << 4,
@@ -431,15 +285,29 @@ write_madt(struct out *o)
 	madt_nmi(o);
 }
 
+/* ---- MCFG: PCI Firmware Specification 3.2, 4.1.2 ---- */
+
+/* Where the configuration space of segment 0 is; it has bus 0 only. */
+static void
+write_mcfg(struct out *o)
+{
+	uint8_t body[8 + 16] = { 0 }; /* reserved; one allocation: table 4-3 */
+
+	le64_put(body + 8, o->am->pci->ecam_base);
+	append(o, body, sizeof(body));
+}
+
 /* ---- XSDT and RSDP ---- */
 
 static const struct {
 	const char *signature;
 	uint8_t revision;
+	bool pci;                       /* only where there is PCI */
 	void (*write)(struct out *o);	/* what follows the header */
 } listed[] = {
-	{ "FACP", 6, write_fadt },
-	{ "APIC", 5, write_madt },
+	{ "FACP", 6, false, write_fadt },
+	{ "APIC", 5, false, write_madt },
+	{ "MCFG", 1, true, write_mcfg },
 };
 
 /* 5.2.8 */
@@ -477,18 +345,21 @@ acpi_build(const struct acpi_machine *am, uint64_t gpa, uint8_t *buf, size_t len
 {
 	struct out o = { .am = am, .buf = buf, .cap = len, .gpa = gpa };
 	uint64_t table[ARRAY_SIZE(listed)];
+	size_t n = 0;
 	uint8_t *rsdp = reserve(&o, RSDP_LEN);
 
 	assert(gpa % TABLE_ALIGN == 0);
 	write_dsdt(&o);
 	for (size_t i = 0; i < ARRAY_SIZE(listed); i++) {
+		if (listed[i].pci && !am->pci)
+			continue;
 		size_t start = table_begin(&o, listed[i].signature, listed[i].revision);
 
 		listed[i].write(&o);
 		table_end(&o, start);
-		table[i] = gpa + start;
+		table[n++] = gpa + start;
 	}
-	uint64_t xsdt = write_xsdt(&o, table, ARRAY_SIZE(listed));
+	uint64_t xsdt = write_xsdt(&o, table, n);
 
 	if (o.full)
 		return -ENOSPC;

@@ -23,10 +23,16 @@ enum opcode {
 	OP_DUAL_NAME = 0x2e,
 	OP_MULTI_NAME = 0x2f,
 	OP_LOCAL0 = 0x60,
+	OP_ARG0 = 0x68,
 	OP_STORE = 0x70,
 	OP_AND = 0x7b,
+	OP_OR = 0x7d,
+	OP_DEREF_OF = 0x83,
 	OP_NOTIFY = 0x86,
+	OP_INDEX = 0x88,
+	OP_EQUAL = 0x93,
 	OP_IF = 0xa0,
+	OP_RETURN = 0xa4,
 	OP_EXT = 0x5b,
 	OP_EXT_REGION = 0x80,
 	OP_EXT_FIELD = 0x81,
@@ -214,6 +220,17 @@ aml_string(struct aml *a, const char *s)
 	put(a, s, strlen(s) + 1);
 }
 
+void
+aml_buffer(struct aml *a, const void *p, size_t len)
+{
+	put8(a, OP_BUFFER);
+	size_t mark = a->len;
+
+	aml_int(a, len);
+	put(a, p, len);
+	aml_end(a, mark);
+}
+
 static unsigned
 hex_digit(char c)
 {
@@ -246,6 +263,19 @@ aml_local(struct aml *a, unsigned n)
 }
 
 void
+aml_arg(struct aml *a, unsigned n)
+{
+	assert(n <= 6);
+	put8(a, OP_ARG0 + n);
+}
+
+void
+aml_return(struct aml *a)
+{
+	put8(a, OP_RETURN);
+}
+
+void
 aml_store(struct aml *a)
 {
 	put8(a, OP_STORE);
@@ -258,6 +288,31 @@ aml_and_local(struct aml *a, unsigned n, uint64_t mask)
 	aml_local(a, n);
 	aml_int(a, mask);
 	put8(a, OP_ZERO);	/* no target */
+}
+
+void
+aml_equal(struct aml *a)
+{
+	put8(a, OP_EQUAL);
+}
+
+static void
+put_arg_byte(struct aml *a, unsigned n, unsigned off)
+{
+	put8(a, OP_INDEX);
+	aml_arg(a, n);
+	aml_int(a, off);
+	put8(a, OP_ZERO); /* the reference is stored nowhere */
+}
+
+void
+aml_or_arg_byte(struct aml *a, unsigned n, unsigned off, uint8_t bits)
+{
+	put8(a, OP_OR);
+	put8(a, OP_DEREF_OF);
+	put_arg_byte(a, n, off);
+	aml_int(a, bits);
+	put_arg_byte(a, n, off);
 }
 
 void
@@ -305,11 +360,13 @@ aml_byte_field(struct aml *a, const char *region, unsigned off, const char *name
 /* ---- resource templates: 6.4 ---- */
 
 enum {
-	RES_IO = 0x47,		/* 6.4.2.5 */
-	RES_END_TAG = 0x79,	/* 6.4.2.9 */
-	RES_MEMORY32_FIXED = 0x86,	/* 6.4.3.4 */
-	RES_QWORD = 0x8a,	/* 6.4.3.5.1 */
-	RES_INTERRUPT = 0x89,	/* 6.4.3.6 */
+	RES_IO = 0x47,             /* 6.4.2.5 */
+	RES_END_TAG = 0x79,        /* 6.4.2.9 */
+	RES_MEMORY32_FIXED = 0x86, /* 6.4.3.4 */
+	RES_DWORD = 0x87,          /* 6.4.3.5.2 */
+	RES_WORD = 0x88,           /* 6.4.3.5.3 */
+	RES_INTERRUPT = 0x89,      /* 6.4.3.6 */
+	RES_QWORD = 0x8a,          /* 6.4.3.5.1 */
 };
 
 /* Always a word, so that it can be filled in at the end. */
@@ -358,19 +415,51 @@ res_memory32(struct aml *a, uint32_t base, uint32_t len)
 	put_le(a, len, 4);
 }
 
+/* 6.4.3.5: the three descriptors of address spaces differ in the width of a number. */
+enum { RES_MEMORY_RANGE = 0, RES_IO_RANGE = 1, RES_BUS_RANGE = 2 };
+
+enum {
+	RES_FIXED = 1 << 2 | 1 << 3, /* neither minimum nor maximum can be moved */
+	RES_CONSUMER = 1 << 0 | RES_FIXED,
+	RES_PRODUCER = RES_FIXED,
+};
+
+/* Flags of their own: tables 6.47 and 6.48. */
+enum {
+	RES_READ_WRITE = 1 << 0,
+	RES_PREFETCHABLE = 3 << 1,
+	RES_ENTIRE_RANGE = 3 << 0,
+};
+
+struct address_space {
+	uint8_t type;
+	uint8_t general;
+	uint8_t specific;
+	uint64_t base;
+	uint64_t len;
+};
+
+static void
+res_address(struct aml *a, size_t width, const struct address_space *as)
+{
+	put8(a, width == 2 ? RES_WORD : width == 4 ? RES_DWORD : RES_QWORD);
+	put_le(a, 3 + 5 * width, 2);
+	put8(a, as->type);
+	put8(a, as->general);
+	put8(a, as->specific);
+	put_le(a, 0, width); /* granularity */
+	put_le(a, as->base, width);
+	put_le(a, as->base + as->len - 1, width);
+	put_le(a, 0, width); /* translation */
+	put_le(a, as->len, width);
+}
+
 static void
 res_memory64(struct aml *a, uint64_t base, uint64_t len)
 {
-	put8(a, RES_QWORD);
-	put_le(a, 43, 2);
-	put8(a, 0);		/* memory range */
-	put8(a, 0x0d);		/* consumer, minimum and maximum fixed */
-	put8(a, 1);		/* read-write, not cacheable */
-	put_le(a, 0, 8);	/* granularity */
-	put_le(a, base, 8);
-	put_le(a, base + len - 1, 8);
-	put_le(a, 0, 8);	/* translation */
-	put_le(a, len, 8);
+	res_address(a, 8,
+		    &(struct address_space){ RES_MEMORY_RANGE, RES_CONSUMER,
+					     RES_READ_WRITE, base, len });
 }
 
 void
@@ -380,6 +469,35 @@ aml_res_memory(struct aml *a, uint64_t base, uint64_t len)
 		res_memory32(a, (uint32_t)base, (uint32_t)len);
 	else
 		res_memory64(a, base, len);
+}
+
+void
+aml_res_bus_window(struct aml *a, uint16_t first, uint16_t last)
+{
+	assert(first <= last && last - first < UINT16_MAX);
+	res_address(a, 2,
+		    &(struct address_space){ RES_BUS_RANGE, RES_PRODUCER, 0, first,
+					     last - first + 1ull });
+}
+
+/* All 64 Ki ports have a length that a word cannot hold. */
+void
+aml_res_io_window(struct aml *a, uint16_t base, uint32_t len)
+{
+	assert(len > 0 && range_ok(base, len, UINT16_MAX + 1ull));
+	res_address(a, len <= UINT16_MAX ? 2 : 4,
+		    &(struct address_space){ RES_IO_RANGE, RES_PRODUCER, RES_ENTIRE_RANGE,
+					     base, len });
+}
+
+void
+aml_res_memory_window(struct aml *a, uint64_t base, uint64_t len, bool prefetch)
+{
+	uint8_t flags = RES_READ_WRITE | (prefetch ? RES_PREFETCHABLE : 0);
+
+	res_address(a, base + len - 1 <= UINT32_MAX ? 4 : 8,
+		    &(struct address_space){ RES_MEMORY_RANGE, RES_PRODUCER, flags, base,
+					     len });
 }
 
 void

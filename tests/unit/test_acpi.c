@@ -17,6 +17,7 @@
 #include "acpi.h"
 #include "aml.h"
 #include "bus.h"
+#include "fake_pci.h"
 #include "irqchip.h"
 #include "util.h"
 
@@ -28,6 +29,8 @@ struct rig {
 	struct slot_list slots;
 	struct bus bus;
 	struct acpi_machine am;
+	struct fake_pci pci;
+	struct pci_function fn[PCI_DEVICES];
 	uint8_t buf[BUF_LEN];
 	size_t len;
 };
@@ -76,6 +79,8 @@ tear_down(void **state)
 	struct rig *r = *state;
 
 	slot_list_fini(&r->slots);
+	if (r->am.pci)
+		fake_pci_fini(&r->pci);
 	test_free(r);
 	return 0;
 }
@@ -96,6 +101,24 @@ attach_all(struct rig *r)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
 		attach(r, rows[i].kind);
+}
+
+static void
+add_pci(struct rig *r)
+{
+	fake_pci_init(&r->pci, false);
+	r->am.pci = &r->pci.seg;
+}
+
+static void
+attach_pci(struct rig *r, unsigned pin)
+{
+	static const struct pci_ids ids = { .vendor = 0x1af4, .device = 0x1044 };
+	struct pci_function *fn = &r->fn[r->pci.seg.nslot];
+	const struct pci_slot *slot;
+
+	pci_function_init(fn, "fn", DEVICE_VIRTIO_PCI, &ids, pin, NULL);
+	assert_int_equal(pci_attach(&r->pci.bus, fn, &slot), 0);
 }
 
 static void
@@ -352,6 +375,48 @@ madt_overrides_only_isa_interrupts_that_are_level_triggered(void **state)
 	assert_memory_equal(madt_next(r, NULL, 2), irq5, 10);
 }
 
+/* ---- MCFG ---- */
+
+static void
+mcfg_has_the_ecam_of_one_bus(void **state)
+{
+	struct rig *r = *state;
+
+	add_pci(r);
+	build(r);
+	const uint8_t *mcfg = find_table(r, "MCFG");
+
+	assert_non_null(mcfg);
+	assert_int_equal(le32_get(mcfg + 4), 36 + 8 + 16);
+	assert_int_equal(mcfg[8], 1);
+	assert_int_equal(le64_get(mcfg + 36), 0);
+	assert_int_equal(le64_get(mcfg + 44), ECAM_GPA);
+	assert_int_equal(le16_get(mcfg + 52), 0); /* segment */
+	assert_int_equal(mcfg[54], 0);            /* first bus */
+	assert_int_equal(mcfg[55], 0);            /* last bus */
+	assert_int_equal(le32_get(mcfg + 56), 0);
+	/* the other tables are where they were */
+	assert_non_null(find_table(r, "FACP"));
+	assert_non_null(find_table(r, "APIC"));
+	/* MSI is not forbidden, ASPM is: 5.2.9.3 */
+	assert_int_equal(le16_get(find_table(r, "FACP") + 109) & (1 << 3 | 1 << 4),
+			 1 << 4);
+}
+
+static void
+nothing_is_said_of_pci_where_there_is_none(void **state)
+{
+	struct rig *r = *state;
+
+	attach_all(r);
+	build(r);
+	const uint8_t *dsdt = find_dsdt(r);
+
+	assert_null(find_table(r, "MCFG"));
+	assert_null(memmem(dsdt, le32_get(dsdt + 4), "PCI0", 4));
+	assert_null(memmem(dsdt, le32_get(dsdt + 4), "ECAM", 4));
+}
+
 /* ---- room ---- */
 
 static void
@@ -360,6 +425,8 @@ every_buffer_that_is_too_small_is_refused(void **state)
 	struct rig *r = *state;
 
 	attach_all(r);
+	add_pci(r);
+	attach_pci(r, PCI_PIN_A);
 	build(r);
 	for (size_t cap = 0; cap <= r->len; cap++) {
 		uint8_t *buf = malloc(cap ? cap : 1);	/* the sanitizer guards its end */
@@ -387,6 +454,10 @@ sixty_four_kib_hold_255_cpus_and_all_slots(void **state)
 	r->bus.nrow = BUS_SLOTS_MAX;
 	for (unsigned i = 0; i < BUS_SLOTS_MAX; i++)
 		attach(r, DEVICE_VIRTIO_MMIO);
+	add_pci(r);
+	r->pci.bus.last = PCI_DEVICES - 1;
+	for (unsigned i = 1; i < PCI_DEVICES; i++)
+		attach_pci(r, PCI_PIN_A);
 	r->am.ncpu = 255;
 	build(r);
 	assert_true(r->len < BUF_LEN / 2);
@@ -468,6 +539,58 @@ aml_names_and_integers_have_their_forms(void **state)
 	aml_hid(&a, "PNP0C0C");
 	aml_hid(&a, "ACPI0013");
 	assert_aml(&a, "\x0c\x41\xd0\x0c\x0c" "\x0d" "ACPI0013", 15);
+}
+
+static void
+aml_windows_have_the_width_they_need(void **state)
+{
+	/* tag, length, kind, flags; then granularity, first, last, translation, length */
+	static const char bus[] = "\x88\x0d\0\x02\x0c\0"
+				  "\0\0"
+				  "\0\0"
+				  "\x0f\0"
+				  "\0\0"
+				  "\x10\0";
+	static const char io[] = "\x88\x0d\0\x01\x0c\x03"
+				 "\0\0"
+				 "\0\x10"
+				 "\xff\xff"
+				 "\0\0"
+				 "\0\xf0";
+	static const char all_io[] = "\x87\x17\0\x01\x0c\x03"
+				     "\0\0\0\0"
+				     "\0\0\0\0"
+				     "\xff\xff\0\0"
+				     "\0\0\0\0"
+				     "\0\0\x01\0";
+	static const char mem[] = "\x87\x17\0\0\x0c\x01"
+				  "\0\0\0\0"
+				  "\0\0\0\xf0"
+				  "\xff\xff\xff\xff"
+				  "\0\0\0\0"
+				  "\0\0\0\x10";
+	static const char high[] = "\x8a\x2b\0\0\x0c\x07"
+				   "\0\0\0\0\0\0\0\0"
+				   "\0\0\0\xf0\0\0\0\0"
+				   "\0\0\0\0\x01\0\0\0"
+				   "\0\0\0\0\0\0\0\0"
+				   "\x01\0\0\x10\0\0\0\0";
+	uint8_t buf[64];
+	struct aml a;
+
+	(void)state;
+#define EXPECT(call, want) \
+	do { \
+		aml_init(&a, buf, sizeof(buf)); \
+		call; \
+		assert_aml(&a, want, sizeof(want) - 1); \
+	} while (0)
+	EXPECT(aml_res_bus_window(&a, 0, 15), bus);
+	EXPECT(aml_res_io_window(&a, 0x1000, 0xf000), io);
+	EXPECT(aml_res_io_window(&a, 0, 0x10000), all_io);
+	EXPECT(aml_res_memory_window(&a, 0xf0000000, 0x10000000, false), mem);
+	EXPECT(aml_res_memory_window(&a, 0xf0000000, 0x10000001, true), high);
+#undef EXPECT
 }
 
 static void
@@ -616,6 +739,145 @@ dsdt_says_what_the_slots_say(void **state)
 	iasl_end(&x);
 }
 
+/* Device 2 has no pin, so that only 1 and 3 are wired. */
+static void
+dsdt_describes_the_host_bridge(void **state)
+{
+	static const char *const want[] = {
+		"Scope (\\_SB)",
+		"Device (PCI0)",
+		"_HID, EisaId (\"PNP0A08\")",
+		"Name (_UID, Zero)",
+		"_CID, EisaId (\"PNP0A03\")",
+		"Name (_SEG, Zero)",
+		"Name (_BBN, Zero)",
+		"Name (_CCA, One)",
+		"Name (_CRS,",
+		"WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode,",
+		"0x0000,",
+		"0x0000,",
+		"0x0000,",
+		"0x0000,",
+		"0x0001,",
+		"WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,",
+		"0x0000,",
+		"0x1000,",
+		"0x1FFF,",
+		"0x0000,",
+		"0x1000,",
+		"DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, "
+		"NonCacheable, ReadWrite,",
+		"0x00000000,",
+		"0x78000000,",
+		"0x78FFFFFF,",
+		"0x00000000,",
+		"0x01000000,",
+		"QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, "
+		"NonCacheable, ReadWrite,",
+		"0x0000000000000000,",
+		"0x0000008000000000,",
+		"0x0000008FFFFFFFFF,",
+		"0x0000000000000000,",
+		"0x0000001000000000,",
+		"QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, "
+		"Prefetchable, ReadWrite,",
+		"0x0000000000000000,",
+		"0x000000A000000000,",
+		"0x000000AFFFFFFFFF,",
+		"0x0000000000000000,",
+		"0x0000001000000000,",
+		"Name (_PRT, Package (0x02)",
+		"Package (0x04)",
+		"0x0001FFFF,",
+		"Zero,",
+		"Zero,",
+		"0x10",
+		"Package (0x04)",
+		"0x0003FFFF,",
+		"Zero,",
+		"Zero,",
+		"0x12",
+		"Method (_OSC, 4, NotSerialized)",
+		"If ((Arg0 == ToUUID (\"33db4d5b-1ff7-401c-9657-7441c03dd766\")",
+		"Return (Arg3)",
+		"Arg3 [Zero] = (DerefOf (Arg3 [Zero]) | 0x04)",
+		"Return (Arg3)",
+		"Device (ECAM)",
+		"_HID, EisaId (\"PNP0C02\")",
+		"Memory32Fixed (ReadWrite,",
+		"0x70000000,",
+		"0x00100000,",
+	};
+	struct rig *r = *state;
+	struct iasl x;
+
+	iasl_start(&x);
+	add_pci(r);
+	attach_pci(r, PCI_PIN_A);
+	attach_pci(r, PCI_PIN_NONE);
+	attach_pci(r, PCI_PIN_A);
+	build(r);
+	assert_round_trip(&x, "dsdt", find_dsdt(r));
+	assert_in_order(x.text, want, ARRAY_SIZE(want));
+	assert_null(strstr(x.text, "0x0CF8,"));
+	assert_round_trip(&x, "mcfg", find_table(r, "MCFG"));
+	assert_in_order(x.text,
+			(const char *const[]){ "Base Address : 0000000070000000" }, 1);
+	iasl_end(&x);
+}
+
+static void
+bridge_claims_the_old_ports_only_if_they_answer(void **state)
+{
+	static const char *const want[] = {
+		"Device (PCI0)",
+		"IO (Decode16,",
+		"0x0CF8,",
+		"0x0CF8,",
+		"0x01,",
+		"0x08,",
+		"WordIO (ResourceProducer",
+	};
+	struct rig *r = *state;
+	struct iasl x;
+
+	iasl_start(&x);
+	add_pci(r);
+	r->am.pci_legacy_config = true;
+	build(r);
+	assert_round_trip(&x, "dsdt", find_dsdt(r));
+	assert_in_order(x.text, want, ARRAY_SIZE(want));
+	iasl_end(&x);
+}
+
+/* Windows may be missing, and the ECAM may be high. */
+static void
+bridge_has_no_window_of_no_length(void **state)
+{
+	static const char *const high_ecam[] = {
+		"Device (ECAM)",
+		"QWordMemory (ResourceConsumer,",
+		"0x0000006000000000,",
+		"0x00000060000FFFFF,",
+	};
+	struct rig *r = *state;
+	struct iasl x;
+
+	iasl_start(&x);
+	add_pci(r);
+	for (unsigned k = 0; k < PCI_WINDOWS; k++)
+		if (k != PCI_WINDOW_MEM32)
+			r->pci.seg.window[k].len = 0;
+	r->pci.seg.ecam_base = 0x6000000000;
+	build(r);
+	assert_round_trip(&x, "dsdt", find_dsdt(r));
+	assert_null(strstr(x.text, "WordIO ("));
+	assert_null(strstr(x.text, "QWordMemory (ResourceProducer"));
+	assert_non_null(strstr(x.text, "DWordMemory (ResourceProducer"));
+	assert_in_order(x.text, high_ecam, ARRAY_SIZE(high_ecam));
+	iasl_end(&x);
+}
+
 static void
 dsdt_of_a_machine_without_devices_compiles(void **state)
 {
@@ -668,12 +930,18 @@ main(void)
 		TEST(madt_has_x2apic_entries_from_id_255_on),
 		TEST(madt_has_one_ioapic_and_nmi_on_lint1),
 		TEST(madt_overrides_only_isa_interrupts_that_are_level_triggered),
+		TEST(mcfg_has_the_ecam_of_one_bus),
+		TEST(nothing_is_said_of_pci_where_there_is_none),
 		TEST(every_buffer_that_is_too_small_is_refused),
 		TEST(sixty_four_kib_hold_255_cpus_and_all_slots),
 		cmocka_unit_test(aml_package_length_is_right_at_its_boundaries),
 		cmocka_unit_test(aml_names_and_integers_have_their_forms),
+		cmocka_unit_test(aml_windows_have_the_width_they_need),
 		TEST(s5_package_has_the_sleep_type),
 		TEST(dsdt_says_what_the_slots_say),
+		TEST(dsdt_describes_the_host_bridge),
+		TEST(bridge_claims_the_old_ports_only_if_they_answer),
+		TEST(bridge_has_no_window_of_no_length),
 		TEST(dsdt_of_a_machine_without_devices_compiles),
 		TEST(fadt_and_madt_are_understood_by_iasl),
 	};
