@@ -4,7 +4,8 @@
  * that is the name of one of libfdt's headers.)
  *
  * Pure, and compiled on every architecture so that it is tested everywhere.
- * Devices and their interrupts come from the slot list that bus_attach() filled.
+ * Devices and their interrupts come from the slots that bus_attach() and
+ * pci_attach() filled.
  */
 #ifndef VMM_DEVTREE_H
 #define VMM_DEVTREE_H
@@ -13,6 +14,7 @@
 #include <stdint.h>
 
 struct memory;
+struct pci_segment;
 struct slot_list;
 
 struct devtree_gic {
@@ -39,6 +41,12 @@ struct devtree {
 	const struct devtree_seed *seed;	/* NULL: none */
 	struct devtree_gic gic;
 	const struct slot_list *slots;
+	/*
+	 * CPU address of the PCI segment's I/O window: here memory accesses become I/O
+	 * accesses.  Linux maps it in pages, of up to 64 KiB.
+	 */
+	uint64_t pci_io_gpa;
+	const struct pci_segment *pci; /* NULL: no PCI */
 };
 
 /* Enough for 255 CPUs and every slot. */

@@ -16,6 +16,7 @@
 #include "dev.h"
 #include "devtree.h"
 #include "memory.h"
+#include "pci.h"
 #include "util.h"
 
 /* Nodes that others refer to. */
@@ -95,12 +96,12 @@ prop_string(struct writer *w, const char *name, const char *val)
 static void
 prop_u32s(struct writer *w, const char *name, const uint32_t *val, size_t n)
 {
-	fdt32_t cell[16];
+	void *cell;
+	int err = fdt_property_placeholder(w->buf, name, (int)(n * sizeof(*val)), &cell);
 
-	assert(n <= ARRAY_SIZE(cell));
-	for (size_t i = 0; i < n; i++)
-		cell[i] = cpu_to_fdt32(val[i]);
-	prop(w, name, cell, n * sizeof(cell[0]));
+	keep(w, err);
+	for (size_t i = 0; err == 0 && i < n; i++)
+		fdt32_st((fdt32_t *)cell + i, val[i]);
 }
 
 static void
@@ -215,6 +216,114 @@ write_devices(struct writer *w)
 		if (device_writers[slot->kind] != NULL)
 			device_writers[slot->kind](w, slot);
 	}
+}
+
+/* ---- PCI: Open Firmware's PCI Bus Binding 2.1, host-generic-pci.yaml ---- */
+
+/* The first of the three cells of a PCI address: what it is an address of. */
+enum {
+	PCI_CELL_IO = 1 << 24,
+	PCI_CELL_MEM32 = 2 << 24,
+	PCI_CELL_MEM64 = 3 << 24,
+	PCI_CELL_PREFETCH = 1 << 30,
+	PCI_CELL_DEVFN_SHIFT = 8,
+	PCI_CELL_DEVICE = 0x1f << 11,
+};
+
+/* Appends to a property in the making. */
+static void
+cells_add(uint32_t *cell, size_t *n, const uint32_t *val, size_t nval)
+{
+	memcpy(cell + *n, val, nval * sizeof(*val));
+	*n += nval;
+}
+
+#define HI(x) ((uint32_t)((x) >> 32))
+#define LO(x) ((uint32_t)(x))
+
+/* PCI address, CPU address, size. They differ for I/O only. */
+static void
+write_pci_ranges(struct writer *w)
+{
+	static const uint32_t space[PCI_WINDOWS] = {
+		[PCI_WINDOW_IO] = PCI_CELL_IO,
+		[PCI_WINDOW_MEM32] = PCI_CELL_MEM32,
+		[PCI_WINDOW_MEM64] = PCI_CELL_MEM64,
+		[PCI_WINDOW_PREFETCH] = PCI_CELL_MEM64 | PCI_CELL_PREFETCH,
+	};
+	enum { RANGE_CELLS = 3 + 2 + 2 };
+	uint32_t cell[PCI_WINDOWS * RANGE_CELLS];
+	size_t n = 0;
+
+	for (unsigned k = 0; k < PCI_WINDOWS; k++) {
+		const struct pci_window *win = &w->dt->pci->window[k];
+		uint64_t gpa = k == PCI_WINDOW_IO ? w->dt->pci_io_gpa : win->base;
+		const uint32_t range[RANGE_CELLS] = {
+			space[k], HI(win->base), LO(win->base), HI(gpa),
+			LO(gpa),  HI(win->len),  LO(win->len),
+		};
+
+		if (win->len > 0)
+			cells_add(cell, &n, range, RANGE_CELLS);
+	}
+	assert(n > 0); /* an empty property would pass everything on */
+	prop_u32s(w, "ranges", cell, n);
+}
+
+/*
+ * Device and pin, and the input of the GIC they are wired to.  The functions of a
+ * device share its wires: the mask leaves out the function number.
+ */
+static void
+write_pci_interrupts(struct writer *w)
+{
+	enum { MAP_CELLS = 3 + 1 + 1 + 2 + 3 };
+	const struct pci_segment *seg = w->dt->pci;
+	uint32_t cell[PCI_DEVICES * MAP_CELLS];
+	size_t n = 0;
+
+	for (unsigned i = 0; i < seg->nslot; i++) {
+		const struct pci_slot *slot = &seg->slot[i];
+
+		if (slot->pin == PCI_PIN_NONE)
+			continue;
+		uint32_t unit = (uint32_t)slot->devfn << PCI_CELL_DEVFN_SHIFT;
+		uint32_t spi = irq_line_gsi(slot->irq);
+		const uint32_t map[MAP_CELLS] = {
+			unit, 0, 0,       slot->pin, PHANDLE_GIC,
+			0,    0, GIC_SPI, spi,       GIC_LEVEL_HIGH,
+		};
+
+		cells_add(cell, &n, map, MAP_CELLS);
+	}
+	if (n == 0)
+		return;
+	prop_cells(w, "#interrupt-cells", 1);
+	prop_u32s(w, "interrupt-map", cell, n);
+	prop_cells(w, "interrupt-map-mask", PCI_CELL_DEVICE, 0, 0, 7);
+}
+
+/* Nothing says that what is set up must stay: Linux may move BARs as it likes. */
+static void
+write_pci(struct writer *w)
+{
+	const struct pci_segment *seg = w->dt->pci;
+
+	node_begin(w, "pcie@%jx", (uintmax_t)seg->ecam_base);
+	prop_string(w, "compatible", "pci-host-ecam-generic");
+	prop_string(w, "device_type", "pci");
+	prop_quads(w, "reg", seg->ecam_base, PCI_ECAM_LEN);
+	prop_cells(w, "bus-range", 0, 0);
+	prop_cells(w, "linux,pci-domain", 0);
+	prop_cells(w, "#address-cells", 3);
+	prop_cells(w, "#size-cells", 2);
+	write_pci_ranges(w);
+	prop_flag(w, "dma-coherent");
+	write_pci_interrupts(w);
+	/* pci-msi.txt: requester IDs of bus 0 are the device IDs of the ITS. */
+	if (w->dt->gic.its_len != 0)
+		prop_cells(w, "msi-map", 0, PHANDLE_ITS, 0, PCI_DEVICES * 8);
+	node_end(w);
 }
 
 /* ---- what every machine has ---- */
@@ -382,6 +491,8 @@ write_root(struct writer *w)
 	write_clock(w);
 	write_gic(w);
 	write_devices(w);
+	if (w->dt->pci != NULL)
+		write_pci(w);
 	node_end(w);
 }
 

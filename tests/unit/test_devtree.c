@@ -16,11 +16,12 @@
 #include "bus.h"
 #include "dev.h"
 #include "devtree.h"
+#include "fake_pci.h"
 #include "irqchip.h"
 #include "memory.h"
 #include "util.h"
 
-enum { RAM = 0x80000000, NSPI = 96 };
+enum { RAM = 0x80000000, NSPI = 96, PCI_IO_GPA = 0x3eff0000 };
 
 struct machine {
 	struct devtree dt;
@@ -30,6 +31,8 @@ struct machine {
 	struct irqchip chip;
 	struct bus bus;
 	uint64_t mpidr[256];
+	struct fake_pci pci;
+	struct pci_function fn[PCI_DEVICES];
 	void *blob;
 };
 
@@ -60,6 +63,25 @@ attach(struct machine *m, enum device_kind kind)
 	const struct bus_slot *slot;
 
 	assert_int_equal(bus_attach(&m->bus, &dev, &slot), 0);
+}
+
+static void
+add_pci(struct machine *m)
+{
+	fake_pci_init(&m->pci, false);
+	m->dt.pci = &m->pci.seg;
+	m->dt.pci_io_gpa = PCI_IO_GPA;
+}
+
+static void
+attach_pci(struct machine *m, unsigned pin)
+{
+	static const struct pci_ids ids = { .vendor = 0x1af4, .device = 0x1044 };
+	struct pci_function *fn = &m->fn[m->pci.seg.nslot];
+	const struct pci_slot *slot;
+
+	pci_function_init(fn, "fn", DEVICE_VIRTIO_PCI, &ids, pin, NULL);
+	assert_int_equal(pci_attach(&m->pci.bus, fn, &slot), 0);
 }
 
 static int
@@ -96,6 +118,8 @@ teardown(void **state)
 	struct machine *m = *state;
 
 	slot_list_fini(&m->slots);
+	if (m->dt.pci != NULL)
+		fake_pci_fini(&m->pci);
 	free(m->blob);
 	free(m);
 	return 0;
@@ -437,6 +461,170 @@ power_key_is_on_the_gpio(void **state)
 	assert_non_null(fdt_getprop(fdt, gpio, "gpio-controller", NULL));
 }
 
+/* ---- PCI ---- */
+
+static void
+without_a_segment_there_is_no_bridge(void **state)
+{
+	const void *fdt = build(*state);
+
+	assert_int_equal(fdt_node_offset_by_compatible(fdt, -1, "pci-host-ecam-generic"),
+			 -FDT_ERR_NOTFOUND);
+}
+
+static void
+bridge_is_where_the_ecam_is_and_has_one_bus(void **state)
+{
+	struct machine *m = *state;
+
+	add_pci(m);
+
+	const void *fdt = build(m);
+	int pci = node(fdt, "/pcie@70000000");
+
+	assert_int_equal(pci, compatible(fdt, "pci-host-ecam-generic"));
+	assert_string(fdt, pci, "device_type", "pci");
+	assert_len(fdt, pci, "reg", 16);
+	assert_int_equal(quad(fdt, pci, "reg", 0), ECAM_GPA);
+	assert_int_equal(quad(fdt, pci, "reg", 1), 0x100000);
+	assert_len(fdt, pci, "bus-range", 8);
+	assert_int_equal(cell(fdt, pci, "bus-range", 0), 0);
+	assert_int_equal(cell(fdt, pci, "bus-range", 1), 0);
+	assert_int_equal(cell(fdt, pci, "linux,pci-domain", 0), 0);
+	assert_int_equal(fdt_address_cells(fdt, pci), 3);
+	assert_int_equal(fdt_size_cells(fdt, pci), 2);
+	assert_non_null(fdt_getprop(fdt, pci, "dma-coherent", NULL));
+	/* The guest may move what it finds. */
+	assert_null(fdt_getprop(fdt, pci, "linux,pci-probe-only", NULL));
+	assert_null(fdt_getprop(fdt, node(fdt, "/chosen"), "linux,pci-probe-only", NULL));
+	/* Nothing is wired, and there is no ITS. */
+	assert_null(fdt_getprop(fdt, pci, "interrupt-map", NULL));
+	assert_null(fdt_getprop(fdt, pci, "msi-map", NULL));
+	assert_null(fdt_getprop(fdt, pci, "msi-parent", NULL));
+}
+
+/* Only the I/O window is elsewhere for the CPU. */
+static void
+ranges_are_the_windows_there_are(void **state)
+{
+	static const struct {
+		uint32_t space;
+		uint64_t pci, cpu, len;
+	} expect[] = {
+		{ 0x01000000, IO_BASE, PCI_IO_GPA, IO_LEN },
+		{ 0x02000000, MEM32_GPA, MEM32_GPA, MEM32_LEN },
+		{ 0x03000000, MEM64_GPA, MEM64_GPA, MEM64_LEN },
+		{ 0x43000000, PREF_GPA, PREF_GPA, PREF_LEN },
+	};
+	struct machine *m = *state;
+
+	add_pci(m);
+	for (unsigned missing = 0; missing <= PCI_WINDOWS; missing++) {
+		struct pci_window save[PCI_WINDOWS];
+		unsigned at = 0;
+
+		memcpy(save, m->pci.seg.window, sizeof(save));
+		if (missing < PCI_WINDOWS)
+			m->pci.seg.window[missing].len = 0;
+
+		const void *fdt = build(m);
+		int pci = compatible(fdt, "pci-host-ecam-generic");
+
+		assert_len(fdt, pci, "ranges", (missing < PCI_WINDOWS ? 3 : 4) * 28);
+		for (unsigned i = 0; i < ARRAY_SIZE(expect); i++) {
+			if (i == missing)
+				continue;
+			assert_int_equal(cell(fdt, pci, "ranges", at), expect[i].space);
+			const uint64_t want[] = { expect[i].pci, expect[i].cpu,
+						  expect[i].len };
+
+			for (unsigned k = 0; k < 3; k++) {
+				assert_int_equal(cell(fdt, pci, "ranges", at + 1 + 2 * k),
+						 want[k] >> 32);
+				assert_int_equal(cell(fdt, pci, "ranges", at + 2 + 2 * k),
+						 (uint32_t)want[k]);
+			}
+			at += 7;
+		}
+		memcpy(m->pci.seg.window, save, sizeof(save));
+	}
+}
+
+/* What an OS does to find the interrupt of a function: mask, look up, follow. */
+static void
+assert_routed(const void *fdt, unsigned devfn, uint32_t spi)
+{
+	int pci = compatible(fdt, "pci-host-ecam-generic");
+	int gic = fdt_node_offset_by_phandle(fdt, cell(fdt, pci, "interrupt-map", 4));
+	uint32_t unit = devfn << 8 & cell(fdt, pci, "interrupt-map-mask", 0);
+	uint32_t pin = 1 & cell(fdt, pci, "interrupt-map-mask", 3);
+	unsigned row = (unsigned)(fdt_address_cells(fdt, pci) +
+				  (int)cell(fdt, pci, "#interrupt-cells", 0) + 1 +
+				  fdt_address_cells(fdt, gic) +
+				  (int)cell(fdt, gic, "#interrupt-cells", 0));
+	int len;
+
+	fdt_getprop(fdt, pci, "interrupt-map", &len);
+	assert_int_equal(len % (int)(row * 4), 0);
+	for (unsigned at = 0; at < (unsigned)len / 4; at += row) {
+		if (cell(fdt, pci, "interrupt-map", at) != unit ||
+		    cell(fdt, pci, "interrupt-map", at + 3) != pin)
+			continue;
+		assert_int_equal(cell(fdt, pci, "interrupt-map", at + 4),
+				 fdt_get_phandle(fdt, compatible(fdt, "arm,gic-v3")));
+		for (unsigned i = 5; i < 8; i++) /* address in the GIC, SPI */
+			assert_int_equal(cell(fdt, pci, "interrupt-map", at + i), 0);
+		assert_int_equal(cell(fdt, pci, "interrupt-map", at + 8), spi);
+		assert_int_equal(cell(fdt, pci, "interrupt-map", at + 9), 4);
+		return;
+	}
+	fail_msg("no route for devfn %#x", devfn);
+}
+
+static void
+each_pin_leads_to_its_spi(void **state)
+{
+	struct machine *m = *state;
+
+	add_pci(m);
+	attach_pci(m, PCI_PIN_A);
+	attach_pci(m, PCI_PIN_NONE);
+	attach_pci(m, PCI_PIN_A);
+	attach_pci(m, PCI_PIN_A);
+
+	const void *fdt = build(m);
+	int pci = compatible(fdt, "pci-host-ecam-generic");
+
+	assert_len(fdt, pci, "interrupt-map", 3 * 40);
+	assert_len(fdt, pci, "interrupt-map-mask", 16);
+	assert_routed(fdt, 1 << 3, 16);
+	assert_routed(fdt, 1 << 3 | 5, 16); /* any function of the device */
+	assert_routed(fdt, 3 << 3, 18);
+	assert_routed(fdt, 4 << 3, 16);
+}
+
+static void
+requester_ids_are_device_ids_of_the_its(void **state)
+{
+	struct machine *m = *state;
+
+	add_pci(m);
+	m->dt.gic.its_base = 0x08080000;
+	m->dt.gic.its_len = 0x20000;
+
+	const void *fdt = build(m);
+	int pci = compatible(fdt, "pci-host-ecam-generic");
+
+	assert_len(fdt, pci, "msi-map", 16);
+	assert_int_equal(cell(fdt, pci, "msi-map", 0), 0);
+	assert_int_equal(cell(fdt, pci, "msi-map", 1),
+			 fdt_get_phandle(fdt, compatible(fdt, "arm,gic-v3-its")));
+	assert_int_equal(cell(fdt, pci, "msi-map", 2), 0);
+	assert_int_equal(cell(fdt, pci, "msi-map", 3), 0x100);
+}
+
+/* ---- room ---- */
+
 /* A buffer of exactly len bytes: ASan sees a byte too many. */
 static void
 too_small_a_buffer_is_refused_at_every_length(void **state)
@@ -447,6 +635,8 @@ too_small_a_buffer_is_refused_at_every_length(void **state)
 
 	attach(m, DEVICE_UART16550);
 	attach(m, DEVICE_PL061);
+	add_pci(m);
+	attach_pci(m, PCI_PIN_A);
 	total = fdt_totalsize(build(m));
 	for (;; len += 8) {
 		void *buf = aligned_alloc(8, len + 8);
@@ -476,6 +666,10 @@ the_largest_machine_fits(void **state)
 	m->bus.nrow = ARRAY_SIZE(many);
 	for (unsigned i = 0; i < ARRAY_SIZE(many); i++)
 		attach(m, DEVICE_VIRTIO_MMIO);
+	add_pci(m);
+	m->pci.bus.last = PCI_DEVICES - 1;
+	for (unsigned i = 1; i < PCI_DEVICES; i++)
+		attach_pci(m, PCI_PIN_A);
 	memset(cmdline, 'x', sizeof(cmdline) - 1);
 	m->dt.cmdline = cmdline;
 	m->dt.seed = &seed;
@@ -518,6 +712,10 @@ dtc_has_no_warnings(void **state)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		attach(m, rows[i].kind);
+	add_pci(m);
+	assert_dtc_is_content(build(m));
+	attach_pci(m, PCI_PIN_A);
+	attach_pci(m, PCI_PIN_A);
 	m->dt.seed = &seed;
 	m->dt.initrd_len = 4096;
 	m->dt.gic.its_base = 0x08080000;
@@ -545,6 +743,11 @@ main(void)
 		TEST(devices_without_a_binding_have_no_node),
 		TEST(primecells_have_a_clock),
 		TEST(power_key_is_on_the_gpio),
+		TEST(without_a_segment_there_is_no_bridge),
+		TEST(bridge_is_where_the_ecam_is_and_has_one_bus),
+		TEST(ranges_are_the_windows_there_are),
+		TEST(each_pin_leads_to_its_spi),
+		TEST(requester_ids_are_device_ids_of_the_its),
 		TEST(too_small_a_buffer_is_refused_at_every_length),
 		TEST(the_largest_machine_fits),
 		TEST(dtc_has_no_warnings),
