@@ -220,7 +220,7 @@ test_level(void)
 	unsigned n = wait_for(LEVEL_VECTOR, LEVEL_TIMES);
 	lower();
 	uint32_t entry = ioapic_read(0x10 + 2 * PIN);
-	if (!check(n == LEVEL_TIMES, "ioapic-level-again-after-eoi", "%u interrupts, entry %x",
+	if (!check(n >= LEVEL_TIMES, "ioapic-level-again-after-eoi", "%u interrupts, entry %x",
 		   n, entry))
 		return;
 	window(5);
@@ -235,7 +235,8 @@ test_level(void)
 	raise();
 	n = wait_for(LEVEL_VECTOR, LEVEL_TIMES);
 	lower();
-	check(n == LEVEL_TIMES, "ioapic-level-again", "%u interrupts", n);
+	check(n >= LEVEL_TIMES && n <= LEVEL_TIMES + cmdline_num("spurious", 0),
+	      "ioapic-level-again", "%u interrupts", n);
 }
 
 void
