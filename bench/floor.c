@@ -33,8 +33,7 @@ static uint8_t *ram;
 static size_t ram_len;
 static uint32_t entry;
 
-static void __attribute__((noreturn, format(printf, 1, 2)))
-die(const char *fmt, ...)
+static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -75,19 +74,21 @@ load_segment(int fd, const Elf64_Phdr *ph)
 	size_t whole = ph->p_filesz & ~4095ul;
 	uint8_t *at = ram + ph->p_paddr;
 
-	if (ph->p_paddr % 4096 || ph->p_offset % 4096 || ph->p_paddr + ph->p_memsz > ram_len)
+	if (ph->p_paddr % 4096 || ph->p_offset % 4096 ||
+	    ph->p_paddr + ph->p_memsz > ram_len)
 		die("segment at %#lx", (unsigned long)ph->p_paddr);
 	if (whole && mmap(at, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd,
 			  (off_t)ph->p_offset) == MAP_FAILED)
 		die("mmap of the kernel");
-	if (pread(fd, at + whole, ph->p_filesz - whole, (off_t)(ph->p_offset + whole)) < 0)
+	if (pread(fd, at + whole, ph->p_filesz - whole, (off_t)(ph->p_offset + whole)) <
+	    0)
 		die("read of the kernel");
 }
 
 static uint32_t
 pvh_entry(const uint8_t *note, size_t len)
 {
-	for (size_t off = 0; off + sizeof(Elf64_Nhdr) <= len; ) {
+	for (size_t off = 0; off + sizeof(Elf64_Nhdr) <= len;) {
 		const Elf64_Nhdr *n = (const void *)(note + off);
 		size_t desc = off + sizeof(*n) + ((n->n_namesz + 3) & ~3u);
 		uint32_t v;
@@ -149,8 +150,13 @@ set_cpuid(int kvm, int vcpu)
 static void
 set_registers(int vcpu)
 {
-	struct kvm_segment code = { .limit = 0xffffffff, .selector = 0x10, .type = 11,
-				    .present = 1, .db = 1, .s = 1, .g = 1 };
+	struct kvm_segment code = { .limit = 0xffffffff,
+				    .selector = 0x10,
+				    .type = 11,
+				    .present = 1,
+				    .db = 1,
+				    .s = 1,
+				    .g = 1 };
 	struct kvm_segment data = code;
 	struct kvm_regs regs = { .rip = entry, .rbx = INFO_GPA, .rflags = 2 };
 	struct kvm_sregs s;
@@ -233,7 +239,8 @@ main(int argc, char **argv)
 	call(vm, KVM_ENABLE_CAP, &cap, "KVM_CAP_SPLIT_IRQCHIP");
 	int vcpu = call(vm, KVM_CREATE_VCPU, NULL, "KVM_CREATE_VCPU");
 	int size = call(kvm, KVM_GET_VCPU_MMAP_SIZE, NULL, "KVM_GET_VCPU_MMAP_SIZE");
-	struct kvm_run *kr = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	struct kvm_run *kr =
+		mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
 	if (kr == MAP_FAILED)
 		die("mmap of the vCPU");
 	set_cpuid(kvm, vcpu);

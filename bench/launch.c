@@ -30,8 +30,7 @@
 
 enum { COMMANDS_MAX = 16, CONCURRENCY_MAX = 64, GIVE_UP_S = 30 };
 
-static void __attribute__((noreturn, format(printf, 1, 2)))
-die(const char *fmt, ...)
+static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -171,11 +170,13 @@ read_smaps(pid_t pid, const char *kernel, struct vma *v, unsigned max)
 		die("%s: %s", path, strerror(errno));
 	while (fgets(line, sizeof(line), f)) {
 		name[0] = 0;
-		if (sscanf(line, "%lx-%lx %*s %*s %*s %*s %4095s", &start, &end, name) >= 2) {
+		if (sscanf(line, "%lx-%lx %*s %*s %*s %*s %4095s", &start, &end, name) >=
+		    2) {
 			if (n == max)
 				die("too many mappings");
-			v[n++] = (struct vma){ start, end, 0, strstr(name, kernel) != NULL,
-					       name[0] == 0 };
+			v[n++] =
+				(struct vma){ start, end, 0, strstr(name, kernel) != NULL,
+					      name[0] == 0 };
 		} else if (n && !strncmp(line, "Pss:", 4)) {
 			v[n - 1].pss = strtoul(line + 4, NULL, 10);
 		}
@@ -195,7 +196,8 @@ is_ram(const struct vma *v, unsigned n, unsigned i, unsigned long ram)
 		return true;
 	if (v[i].anonymous && v[i].end - v[i].start >= ram / 2)
 		return true;
-	return v[i].anonymous && i + 1 < n && v[i + 1].kernel && v[i].end == v[i + 1].start;
+	return v[i].anonymous && i + 1 < n && v[i + 1].kernel &&
+	       v[i].end == v[i + 1].start;
 }
 
 /* Without the one that Linux >= 6.14 puts into every process with a VM. */
@@ -213,7 +215,8 @@ threads_of(pid_t pid)
 		FILE *f = d->d_name[0] == '.' ? NULL : fopen(path, "re");
 		if (!f)
 			continue;
-		n += fgets(name, sizeof(name), f) && strncmp(name, "kvm-nx-lpage", 12) != 0;
+		n += fgets(name, sizeof(name), f) &&
+		     strncmp(name, "kvm-nx-lpage", 12) != 0;
 		fclose(f);
 	}
 	if (dir)

@@ -15,7 +15,7 @@ tsc(void)
 {
 	uint32_t lo, hi;
 
-	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi) :: "memory");
+	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi)::"memory");
 	return (uint64_t)hi << 32 | lo;
 }
 
@@ -48,17 +48,18 @@ select(unsigned n, unsigned k)
 	return sample[k];
 }
 
-#define MEASURE(name, access) do {						\
-	for (unsigned i = 0; i < warm; i++)					\
-		access;								\
-	for (unsigned i = 0; i < n; i++) {					\
-		uint64_t t = tsc();						\
-		access;								\
-		sample[i] = (uint32_t)(tsc() - t);				\
-	}									\
-	say("exit %s median %u p99 %u min %u", name, select(n, n / 2),		\
-	    select(n, n * 99 / 100), select(n, 0));				\
-} while (0)
+#define MEASURE(name, access) \
+	do { \
+		for (unsigned i = 0; i < warm; i++) \
+			access; \
+		for (unsigned i = 0; i < n; i++) { \
+			uint64_t t = tsc(); \
+			access; \
+			sample[i] = (uint32_t)(tsc() - t); \
+		} \
+		say("exit %s median %u p99 %u min %u", name, select(n, n / 2), \
+		    select(n, n * 99 / 100), select(n, 0)); \
+	} while (0)
 
 void
 payload_main(void)

@@ -29,7 +29,8 @@ table(const char *sig)
 	char name[] = "acpi-table-XXXX";
 
 	memcpy(name + 11, sig, 4);
-	return check(t && t->length >= 36 && t->length < 0x20000 && sums_to_zero(t, t->length),
+	return check(t && t->length >= 36 && t->length < 0x20000 &&
+			     sums_to_zero(t, t->length),
 		     name, "at %p length %u", (const void *)t, t ? t->length : 0);
 }
 
@@ -41,8 +42,8 @@ test_fadt(void)
 	uint64_t x_dsdt;
 	struct acpi_gas gas;
 
-	if (!check(fadt->length >= 268 && fadt->revision >= 5, "acpi-fadt-revision", "%u, %u bytes",
-		   fadt->revision, fadt->length))
+	if (!check(fadt->length >= 268 && fadt->revision >= 5, "acpi-fadt-revision",
+		   "%u, %u bytes", fadt->revision, fadt->length))
 		return;
 	uint32_t flags = get32(fadt, 112);
 	check(flags & 1 << 20, "acpi-hardware-reduced", "flags %x", flags);
@@ -53,14 +54,16 @@ test_fadt(void)
 	memcpy(&x_dsdt, (const uint8_t *)fadt + 140, 8);
 	dsdt = (const struct acpi_header *)(x_dsdt ? x_dsdt : get32(fadt, 40));
 	check(dsdt && !memcmp(dsdt, "DSDT", 4) && sums_to_zero(dsdt, dsdt->length) &&
-	      dsdt->length > 36, "acpi-dsdt", "at %p", (const void *)dsdt);
+		      dsdt->length > 36,
+	      "acpi-dsdt", "at %p", (const void *)dsdt);
 }
 
 static void
 test_madt(void)
 {
 	const struct acpi_header *madt = acpi_find("APIC", 0);
-	const uint8_t *p = (const uint8_t *)madt + 44, *end = (const uint8_t *)madt + madt->length;
+	const uint8_t *p = (const uint8_t *)madt + 44,
+		      *end = (const uint8_t *)madt + madt->length;
 	unsigned lapics = 0, ioapics = 0, broken = 0;
 
 	for (; p < end; p += p[1]) {
@@ -88,8 +91,8 @@ payload_main(void)
 	uint64_t xsdt;
 	memcpy(&xsdt, rsdp + 24, 8);
 	const struct acpi_header *x = (const struct acpi_header *)xsdt;
-	check(x && !memcmp(x, "XSDT", 4) && sums_to_zero(x, x->length), "acpi-xsdt", "at %p",
-	      (const void *)x);
+	check(x && !memcmp(x, "XSDT", 4) && sums_to_zero(x, x->length), "acpi-xsdt",
+	      "at %p", (const void *)x);
 	if (table("FACP"))
 		test_fadt();
 	if (table("APIC"))

@@ -2,8 +2,15 @@
 /* The power button: input 3 of the PL061 (DDI 0190) goes up, and down again. */
 #include "arm64.h"
 
-enum { DATA_3 = 0x020, GPIODIR = 0x400, GPIOIBE = 0x408, GPIOIE = 0x410, GPIOMIS = 0x418,
-       GPIOIC = 0x41c, BUTTON = 1 << 3 };
+enum {
+	DATA_3 = 0x020,
+	GPIODIR = 0x400,
+	GPIOIBE = 0x408,
+	GPIOIE = 0x410,
+	GPIOMIS = 0x418,
+	GPIOIC = 0x41c,
+	BUTTON = 1 << 3
+};
 
 static volatile unsigned interrupts;
 static volatile uint32_t cause, level;
@@ -44,8 +51,9 @@ payload_main(void)
 	check(!(mmio_r32(gpio + DATA_3) & BUTTON), "button-not-pressed", "it is");
 	say("ready");
 	wait_edge(1);
-	check(cause == BUTTON && level == BUTTON, "button-pressed", "cause %x level %x", cause,
-	      level);
+	check(cause == BUTTON && level == BUTTON, "button-pressed", "cause %x level %x",
+	      cause, level);
 	wait_edge(2);
-	check(cause == BUTTON && level == 0, "button-released", "cause %x level %x", cause, level);
+	check(cause == BUTTON && level == 0, "button-released", "cause %x level %x",
+	      cause, level);
 }

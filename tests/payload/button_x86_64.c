@@ -28,7 +28,8 @@ payload_main(void)
 		while (interrupts < presses)
 			irq_wait();
 		unsigned ev = inb(EVENT_PORT), again = inb(EVENT_PORT);
-		check(ev == BUTTON && again == 0, "button-pressed", "event %x then %x", ev, again);
+		check(ev == BUTTON && again == 0, "button-pressed", "event %x then %x",
+		      ev, again);
 	}
 	check(interrupts == cmdline_num("presses", 1), "button-once", "%u interrupts",
 	      interrupts);

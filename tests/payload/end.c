@@ -31,7 +31,8 @@ reset_acpi(void)
 	struct acpi_gas gas;
 
 	if (acpi_fadt_gas(FADT_RESET_REG, &gas))
-		gas_write(&gas, ((const uint8_t *)acpi_find("FACP", 0))[FADT_RESET_VALUE]);
+		gas_write(&gas,
+			  ((const uint8_t *)acpi_find("FACP", 0))[FADT_RESET_VALUE]);
 }
 
 static void
@@ -42,7 +43,7 @@ triple_fault(void)
 		uint64_t base;
 	} __attribute__((packed)) none = { 0, 0 };
 
-	__asm__ volatile("lidt %0; ud2" :: "m"(none));
+	__asm__ volatile("lidt %0; ud2" ::"m"(none));
 }
 
 static void
@@ -72,13 +73,10 @@ static const struct {
 	char letter;
 	void (*fn)(void);
 } ways[] = {
-	{ "poweroff", 'p', power_off },
-	{ "hang", 'h', hang },
+	{ "poweroff", 'p', power_off },  { "hang", 'h', hang },
 #ifdef __x86_64__
-	{ "jump", 'j', jump_into_mmio },
-	{ "i8042", 'i', reset_i8042 },
-	{ "acpi", 'a', reset_acpi },
-	{ "triple", 't', triple_fault },
+	{ "jump", 'j', jump_into_mmio }, { "i8042", 'i', reset_i8042 },
+	{ "acpi", 'a', reset_acpi },     { "triple", 't', triple_fault },
 #else
 	{ "psci", 'a', reset_psci },
 #endif
@@ -100,7 +98,8 @@ payload_main(void)
 		say("going %s", ways[i].name);
 		if (cmdline_num("on", 0) == 0)
 			ways[i].fn();
-		else if (!cpu_start((unsigned)cmdline_num("on", 0), on_cpu, (void *)ways[i].fn))
+		else if (!cpu_start((unsigned)cmdline_num("on", 0), on_cpu,
+				    (void *)ways[i].fn))
 			fail("end", "CPU did not start");
 		uint64_t t = deadline_ms(5000);
 		while (!passed(t))

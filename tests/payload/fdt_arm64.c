@@ -22,8 +22,9 @@ test_devices(void)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
 		bool found = fdt_find(kinds[i], 0, &node);
-		check(found && fdt_reg(&node, 0) && node.interrupts.len == 12, "fdt-device",
-		      "%s: %s", kinds[i], found ? "no registers or no interrupt" : "not there");
+		check(found && fdt_reg(&node, 0) && node.interrupts.len == 12,
+		      "fdt-device", "%s: %s", kinds[i],
+		      found ? "no registers or no interrupt" : "not there");
 	}
 }
 
@@ -37,12 +38,12 @@ payload_main(void)
 	check(cpu_mpidr(0) == (read_sysreg(mpidr_el1) & 0xff00ffffff), "fdt-boot-cpu",
 	      "%lx, is %lx", cpu_mpidr(0), read_sysreg(mpidr_el1));
 	check(count("memory") == 1, "fdt-memory", "%u nodes", count("memory"));
-	check(fdt_find("arm,psci-1.0", 0, &node) && fdt_is(&node.method, "hvc"), "fdt-psci",
-	      "no such node, or not by hvc");
-	check((psci(PSCI_VERSION, 0, 0, 0) & 0x7fff0000) == 0x10000, "psci-version", "%lx",
-	      (unsigned long)psci(PSCI_VERSION, 0, 0, 0));
-	check(fdt_find("arm,armv8-timer", 0, &node) && node.interrupts.len >= 48, "fdt-timer",
-	      "no such node");
+	check(fdt_find("arm,psci-1.0", 0, &node) && fdt_is(&node.method, "hvc"),
+	      "fdt-psci", "no such node, or not by hvc");
+	check((psci(PSCI_VERSION, 0, 0, 0) & 0x7fff0000) == 0x10000, "psci-version",
+	      "%lx", (unsigned long)psci(PSCI_VERSION, 0, 0, 0));
+	check(fdt_find("arm,armv8-timer", 0, &node) && node.interrupts.len >= 48,
+	      "fdt-timer", "no such node");
 	check(gic_version() != 0, "fdt-gic", "no such node");
 	test_devices();
 	say("GICv%u", gic_version());

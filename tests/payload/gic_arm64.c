@@ -67,7 +67,8 @@ test_masked(void)
 	lower();
 	irq_mask(irq_of_uart(), true);
 	/* a level is not lost */
-	check(masked == 0 && open == LEVEL_TIMES, "gic-masked", "%u masked, %u open", masked, open);
+	check(masked == 0 && open == LEVEL_TIMES, "gic-masked", "%u masked, %u open",
+	      masked, open);
 }
 
 static void
@@ -104,9 +105,12 @@ test_sgi(void)
 		while (sgi_count < i && !passed(t))
 			cpu_relax();
 	}
-	check(sgi_count == 10 && sgi_cpu == 1, "gic-sgi", "%u on CPU %u", sgi_count, sgi_cpu);
-	check(psci(PSCI_CPU_ON, cpu_mpidr(1), 0, 0) == -4, "psci-already-on", "not refused");
-	check(psci(PSCI_AFFINITY_INFO, cpu_mpidr(1), 0, 0) == 0, "psci-affinity-info", "not on");
+	check(sgi_count == 10 && sgi_cpu == 1, "gic-sgi", "%u on CPU %u", sgi_count,
+	      sgi_cpu);
+	check(psci(PSCI_CPU_ON, cpu_mpidr(1), 0, 0) == -4, "psci-already-on",
+	      "not refused");
+	check(psci(PSCI_AFFINITY_INFO, cpu_mpidr(1), 0, 0) == 0, "psci-affinity-info",
+	      "not on");
 }
 
 void

@@ -64,13 +64,13 @@ test_registers(void)
 {
 	uint32_t ver = ioapic_read(1);
 
-	check((ver & 0xff) >= 0x11 && (ver >> 16 & 0xff) == 23, "ioapic-version",
-	      "%x", ver);
+	check((ver & 0xff) >= 0x11 && (ver >> 16 & 0xff) == 23, "ioapic-version", "%x",
+	      ver);
 	ioapic_write(0x10 + 2 * 7, IOAPIC_MASKED | 0x77);
 	ioapic_write(0x11 + 2 * 7, 0x01000000);
 	uint32_t lo = ioapic_read(0x10 + 2 * 7), hi = ioapic_read(0x11 + 2 * 7);
-	check(lo == (IOAPIC_MASKED | 0x77) && hi == 0x01000000, "ioapic-redirection-reads-back",
-	      "%x %x", hi, lo);
+	check(lo == (IOAPIC_MASKED | 0x77) && hi == 0x01000000,
+	      "ioapic-redirection-reads-back", "%x %x", hi, lo);
 	/* delivery status and remote IRR are read-only */
 	ioapic_write(0x10 + 2 * 7, IOAPIC_MASKED | IOAPIC_RIRR | 1 << 12 | 0x77);
 	lo = ioapic_read(0x10 + 2 * 7);
@@ -95,7 +95,8 @@ test_edge(void)
 		lower();
 	}
 	window(2);
-	check(count[VECTOR] == 10, "ioapic-edge", "10 edges, %u interrupts", count[VECTOR]);
+	check(count[VECTOR] == 10, "ioapic-edge", "10 edges, %u interrupts",
+	      count[VECTOR]);
 }
 
 /* The line stays up: one edge, one interrupt. */
@@ -132,8 +133,9 @@ test_masked(void)
 	      count[VECTOR] - before);
 	raise();
 	unsigned n = wait_for(VECTOR, before + 1);
-	lower();	/* before anything is printed: that would raise it again */
-	check(n == before + 1, "ioapic-unmasked-works-again", "%u interrupts", n - before);
+	lower(); /* before anything is printed: that would raise it again */
+	check(n == before + 1, "ioapic-unmasked-works-again", "%u interrupts",
+	      n - before);
 }
 
 static void
@@ -220,8 +222,8 @@ test_level(void)
 	unsigned n = wait_for(LEVEL_VECTOR, LEVEL_TIMES);
 	lower();
 	uint32_t entry = ioapic_read(0x10 + 2 * PIN);
-	if (!check(n >= LEVEL_TIMES, "ioapic-level-again-after-eoi", "%u interrupts, entry %x",
-		   n, entry))
+	if (!check(n >= LEVEL_TIMES, "ioapic-level-again-after-eoi",
+		   "%u interrupts, entry %x", n, entry))
 		return;
 	window(5);
 	n = count[LEVEL_VECTOR];

@@ -80,12 +80,15 @@ test_string(void)
 	dst = &w[15];
 	n = 16;
 	memset(w, 0, sizeof(w));
-	__asm__ volatile("std; rep insl; cld" : "+D"(dst), "+c"(n) : "d"(NOWHERE_PORT)
+	__asm__ volatile("std; rep insl; cld"
+			 : "+D"(dst), "+c"(n)
+			 : "d"(NOWHERE_PORT)
 			 : "memory");
 	bad = 0;
 	for (unsigned i = 0; i < 16; i++)
 		bad += w[i] != 0xffffffff;
-	check(!n && !bad && (uint64_t)dst == (uint64_t)w - 4, "string-pio-down", "left %lu wrong %u", n, bad);
+	check(!n && !bad && (uint64_t)dst == (uint64_t)w - 4, "string-pio-down",
+	      "left %lu wrong %u", n, bad);
 }
 
 void

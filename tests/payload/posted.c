@@ -7,8 +7,8 @@
 
 enum { ROUNDS = 200, BURST = 100 };
 
-static volatile unsigned turn;		/* what CPU 1 has been told to write */
-static volatile unsigned answer;	/* what it has written */
+static volatile unsigned turn;   /* what CPU 1 has been told to write */
+static volatile unsigned answer; /* what it has written */
 static volatile bool stop;
 
 static void
@@ -51,7 +51,8 @@ test_two_registers(void)
 		unsigned mcr = uart_read(UART_MCR), scr = uart_read(UART_SCR);
 		if (mcr != (UART_MCR_LOOP | (i & 0xf)) || scr != (uint8_t)i) {
 			uart_write(UART_MCR, 0);
-			fail("posted-two-registers", "round %u mcr %x scr %x", i, mcr, scr);
+			fail("posted-two-registers", "round %u mcr %x scr %x", i, mcr,
+			     scr);
 			return;
 		}
 	}

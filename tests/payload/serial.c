@@ -50,8 +50,8 @@ test_divisor_latch(void)
 	uart_write(1, 0);
 	uart_write(UART_LCR, LCR_8N1);
 	unsigned ier = uart_read(UART_IER), lcr = uart_read(UART_LCR);
-	check(dll == 0x34 && dlm == 2 && ier == 0 && lcr == LCR_8N1, "serial-divisor-latch",
-	      "dll %x dlm %x ier %x lcr %x", dll, dlm, ier, lcr);
+	check(dll == 0x34 && dlm == 2 && ier == 0 && lcr == LCR_8N1,
+	      "serial-divisor-latch", "dll %x dlm %x ier %x lcr %x", dll, dlm, ier, lcr);
 }
 
 static void
@@ -80,8 +80,10 @@ static void
 test_loop_modem(void)
 {
 	static const uint8_t map[][2] = {
-		{ UART_MCR_DTR, 0x20 }, { UART_MCR_RTS, 0x10 },
-		{ UART_MCR_OUT1, 0x40 }, { UART_MCR_OUT2, 0x80 },
+		{ UART_MCR_DTR, 0x20 },
+		{ UART_MCR_RTS, 0x10 },
+		{ UART_MCR_OUT1, 0x40 },
+		{ UART_MCR_OUT2, 0x80 },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(map); i++) {
@@ -140,8 +142,9 @@ test_loop_overrun(void)
 	unsigned cleared = uart_read(UART_LSR);
 	quiet();
 	check(dr && (lsr & UART_LSR_OE) && !(again & UART_LSR_OE) && first == 0 &&
-	      !(cleared & UART_LSR_DR), "serial-overrun",
-	      "lsr %x again %x first %x cleared %x", lsr, again, first, cleared);
+		      !(cleared & UART_LSR_DR),
+	      "serial-overrun", "lsr %x again %x first %x cleared %x", lsr, again, first,
+	      cleared);
 }
 
 static void
@@ -155,7 +158,8 @@ on_uart(void *arg)
 		interrupts++;
 		last_iir = iir & 0x0f;
 		if ((iir & 0x0f) == 2)
-			uart_write(UART_IER, uart_read(UART_IER) & (uint8_t)~UART_IER_THRE);
+			uart_write(UART_IER,
+				   uart_read(UART_IER) & (uint8_t)~UART_IER_THRE);
 		else if ((iir & 4))
 			while (rx_seen < sizeof(rx) && uart_read(UART_LSR) & UART_LSR_DR)
 				rx[rx_seen++] = uart_read(UART_RBR);
@@ -165,13 +169,14 @@ on_uart(void *arg)
 }
 
 /* Interrupts on until cond, or 500 ms. */
-#define SPIN_UNTIL(cond) do {						\
-	uint64_t deadline_ = deadline_ms(500);				\
-	irq_on();							\
-	while (!(cond) && !passed(deadline_))				\
-		cpu_relax();						\
-	irq_off();							\
-} while (0)
+#define SPIN_UNTIL(cond) \
+	do { \
+		uint64_t deadline_ = deadline_ms(500); \
+		irq_on(); \
+		while (!(cond) && !passed(deadline_)) \
+			cpu_relax(); \
+		irq_off(); \
+	} while (0)
 
 static void
 test_irq_thre(void)
@@ -200,8 +205,8 @@ test_irq_off(void)
 	irq_off();
 	unsigned iir = uart_read(UART_IIR);
 	quiet();
-	check(dr && !interrupts && (iir & 1), "serial-irq-disabled", "%u interrupts iir %x",
-	      interrupts, iir);
+	check(dr && !interrupts && (iir & 1), "serial-irq-disabled",
+	      "%u interrupts iir %x", interrupts, iir);
 }
 
 /* A byte from the host, or "skip" if nobody sends one: input=1 promises it. */

@@ -29,7 +29,7 @@ topology(unsigned id)
 		return 0;
 	struct cpuid smt = cpuid(0xb, 0), core = cpuid(0xb, 1);
 	if (!smt.b)
-		return 0;	/* not implemented */
+		return 0; /* not implemented */
 	if (smt.d != id || core.d != id)
 		return 3;
 	if ((smt.c >> 8 & 0xff) != 1 || (core.c >> 8 & 0xff) != 2)
@@ -73,7 +73,8 @@ payload_main(void)
 	unsigned n = cpu_count(), asked = (unsigned)cmdline_num("cpus", 1);
 
 	want = asked;
-	if (!check(n == asked, "smp-firmware-lists-all", "asked for %u, listed %u", asked, n))
+	if (!check(n == asked, "smp-firmware-lists-all", "asked for %u, listed %u", asked,
+		   n))
 		return;
 	unsigned started = cpu_start_all(n, cpu, NULL);
 	if (!check(started == n - 1, "smp-all-start", "%u of %u", started, n - 1))

@@ -26,7 +26,8 @@ test_timer(void)
 {
 	gic_attach(INTID_TIMER, true, on_timer, NULL);
 	for (unsigned i = 1; i <= 5; i++) {
-		uint64_t at = clock_cycles() + clock_hz() / 1000 * 2, t = deadline_ms(2000);
+		uint64_t at = clock_cycles() + clock_hz() / 1000 * 2,
+			 t = deadline_ms(2000);
 		arm(at);
 		irq_on();
 		while (fired < i && !passed(t))
@@ -44,7 +45,8 @@ test_timer(void)
 	arm(at);
 	while (!fired)
 		irq_wait();
-	check(fired_at >= at, "timer-wakes-wfi", "%ld cycles late", (long)(fired_at - at));
+	check(fired_at >= at, "timer-wakes-wfi", "%ld cycles late",
+	      (long)(fired_at - at));
 }
 
 static void
@@ -57,9 +59,10 @@ test_rtc(void)
 		return;
 	uint64_t base = fdt_reg(&node, 0);
 	uint32_t now = mmio_r32(base);
-	check(now + 2ul >= want && now < want + 60, "rtc-time", "want %lu got %u", want, now);
-	check(mmio_r32(base + 0xfe0) == 0x31 && mmio_r32(base + 0xff0) == 0x0d, "rtc-id", "%x %x",
-	      mmio_r32(base + 0xfe0), mmio_r32(base + 0xff0));
+	check(now + 2ul >= want && now < want + 60, "rtc-time", "want %lu got %u", want,
+	      now);
+	check(mmio_r32(base + 0xfe0) == 0x31 && mmio_r32(base + 0xff0) == 0x0d, "rtc-id",
+	      "%x %x", mmio_r32(base + 0xfe0), mmio_r32(base + 0xff0));
 	uint64_t t = deadline_ms(1500);
 	while (mmio_r32(base) == now && !passed(t))
 		cpu_relax();

@@ -25,7 +25,8 @@ static unsigned long
 days(unsigned y, unsigned m, unsigned d)
 {
 	y -= m <= 2;
-	unsigned era = y / 400, yoe = y % 400, doy = (153 * (m + (m > 2 ? -3u : 9)) + 2) / 5 + d - 1;
+	unsigned era = y / 400, yoe = y % 400,
+		 doy = (153 * (m + (m > 2 ? -3u : 9)) + 2) / 5 + d - 1;
 
 	return era * 146097ul + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
 }
@@ -42,7 +43,8 @@ rtc_epoch(void)
 		for (unsigned i = 0; i < 7; i++)
 			v[i] = bcd(v[i]);
 	unsigned century = v[6] >= 19 && v[6] <= 21 ? v[6] : 20;
-	return days(century * 100 + v[5], v[4], v[3]) * 86400 + v[2] * 3600 + v[1] * 60 + v[0];
+	return days(century * 100 + v[5], v[4], v[3]) * 86400 + v[2] * 3600 + v[1] * 60 +
+	       v[0];
 }
 
 static void
@@ -51,7 +53,7 @@ test_rtc(void)
 	unsigned long want = cmdline_num("epoch", 0), got = rtc_epoch();
 	unsigned a = rtc(0x0a), b = rtc(0x0b), d = rtc(0x0d);
 
-	if (got != rtc_epoch())		/* the second changed between two registers */
+	if (got != rtc_epoch()) /* the second changed between two registers */
 		got = rtc_epoch();
 	check(!(a & 0x80) || !(rtc(0x0a) & 0x80), "rtc-not-always-updating", "a %x", a);
 	check(d & 0x80, "rtc-valid", "d %x", d);
@@ -59,8 +61,8 @@ test_rtc(void)
 	if (!want)
 		skip("rtc-time", "no epoch= on the command line");
 	else
-		check(got + 2 >= want && got < want + 60, "rtc-time", "want %lu got %lu", want,
-		      got);
+		check(got + 2 >= want && got < want + 60, "rtc-time", "want %lu got %lu",
+		      want, got);
 }
 
 static void
@@ -133,8 +135,8 @@ test_halt(void)
 	wrmsr(MSR_TSC_DEADLINE, at);
 	while (!fired)
 		irq_wait();
-	check(fired == 1 && fired_at >= at, "lapic-timer-wakes-hlt", "%u, %ld cycles late",
-	      fired, (long)(fired_at - at));
+	check(fired == 1 && fired_at >= at, "lapic-timer-wakes-hlt",
+	      "%u, %ld cycles late", fired, (long)(fired_at - at));
 }
 
 static void
@@ -143,7 +145,7 @@ test_periodic(void)
 	fired = 0;
 	lapic_write(LAPIC_TIMER_DIV, 0x0b);
 	lapic_write(LAPIC_LVT_TIMER, 1 << 17 | VECTOR);
-	lapic_write(LAPIC_TIMER_INIT, 2000000);		/* 2 ms: KVM's bus runs at 1 GHz */
+	lapic_write(LAPIC_TIMER_INIT, 2000000); /* 2 ms: KVM's bus runs at 1 GHz */
 	wait_timer(5);
 	lapic_write(LAPIC_TIMER_INIT, 0);
 	lapic_write(LAPIC_LVT_TIMER, IOAPIC_MASKED);
@@ -165,14 +167,16 @@ test_kvmclock(void)
 	} wall __attribute__((aligned(64)));
 	struct cpuid sig = cpuid(0x40000000, 0), feat = cpuid(0x40000001, 0);
 
-	if (!check(sig.b == 0x4b4d564b && sig.a >= 0x40000001, "kvm-signature", "%x %x", sig.a,
-		   sig.b) ||
+	if (!check(sig.b == 0x4b4d564b && sig.a >= 0x40000001, "kvm-signature", "%x %x",
+		   sig.a, sig.b) ||
 	    !check(feat.a & 1 << 3, "kvm-clock-offered", "features %x", feat.a))
 		return;
 	wrmsr(0x4b564d01, (uint64_t)&pv | 1);
 	wrmsr(0x4b564d00, (uint64_t)&wall);
-	check(pv.mul && !(pv.version & 1), "kvm-clock", "version %u mul %u", pv.version, pv.mul);
-	check(wall.sec > 1500000000 && !(wall.version & 1), "kvm-wall-clock", "%u", wall.sec);
+	check(pv.mul && !(pv.version & 1), "kvm-clock", "version %u mul %u", pv.version,
+	      pv.mul);
+	check(wall.sec > 1500000000 && !(wall.version & 1), "kvm-wall-clock", "%u",
+	      wall.sec);
 	check(feat.a & 1u << 24, "kvm-clock-stable", "features %x", feat.a);
 	wrmsr(0x4b564d01, 0);
 }
@@ -184,7 +188,8 @@ payload_main(void)
 	test_kvmclock();
 	lapic_enable();
 	trap_attach(VECTOR, on_timer, NULL);
-	if (check(cpuid(1, 0).c & 1 << 24, "lapic-tsc-deadline-offered", "CPUID says no")) {
+	if (check(cpuid(1, 0).c & 1 << 24, "lapic-tsc-deadline-offered",
+		  "CPUID says no")) {
 		test_tsc_deadline();
 		test_halt();
 	}

@@ -40,13 +40,15 @@ enum { X86 = 1, ARM = 2, ANY = X86 | ARM };
 enum { OUT_MAX = 256 * 1024, ERR_MAX = 16 * 1024, ARGS_MAX = 48 };
 
 /* What the guest's end must look like. */
-enum { REPORTS = 1 << 0,	/* ok lines and "done" */
-       ENDS = 1 << 1 };		/* neither is asked for */
+enum {
+	REPORTS = 1 << 0, /* ok lines and "done" */
+	ENDS = 1 << 1
+}; /* neither is asked for */
 
 struct step {
-	const char *wait;	/* in what the guest printed since the last step */
-	const char *send;	/* to its serial port, */
-	int signal;		/* or a signal to vmm */
+	const char *wait; /* in what the guest printed since the last step */
+	const char *send; /* to its serial port, */
+	int signal;       /* or a signal to vmm */
 };
 
 struct test {
@@ -56,9 +58,9 @@ struct test {
 	int arch;
 	unsigned cpus;
 	unsigned flags;
-	const char *set[4];	/* more --set arguments */
+	const char *set[4]; /* more --set arguments */
 	int status;
-	const char *err[3];	/* must be in vmm's stderr */
+	const char *err[3]; /* must be in vmm's stderr */
 	struct step step[4];
 	int (*fn)(const struct test *t);
 };
@@ -69,28 +71,29 @@ static struct {
 	bool retry, verbose;
 	const char *set[16];
 	unsigned nset;
-} opt = { .vmm = "build/" ARCH "/vmm", .dir = "build/payload/" ARCH, .cycles = 1000,
+} opt = { .vmm = "build/" ARCH "/vmm",
+	  .dir = "build/payload/" ARCH,
+	  .cycles = 1000,
 	  .timeout_s = 20 };
 
 /* One run of vmm. */
 struct run {
 	pid_t pid;
-	int in, out, err;	/* our ends, -1: closed */
+	int in, out, err; /* our ends, -1: closed */
 	char *out_buf, *err_buf;
 	size_t out_len, err_len;
-	size_t seen;		/* of out_buf, by steps */
-	int status;		/* of wait4 */
+	size_t seen; /* of out_buf, by steps */
+	int status;  /* of wait4 */
 	long rss_kib;
 	double ms;
 	bool hung;
 	uint64_t start_ns;
 };
 
-static char why[512];		/* of the test that failed last */
+static char why[512]; /* of the test that failed last */
 static unsigned skips;
 
-static int __attribute__((format(printf, 1, 2)))
-failed(const char *fmt, ...)
+static int __attribute__((format(printf, 1, 2))) failed(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -121,13 +124,14 @@ build_args(const struct test *t, char **argv, char *text, size_t len)
 	snprintf(cmd, sizeof(cmd), "%s cpus=%u epoch=%llu", t->cmdline ? t->cmdline : "",
 		 t->cpus, (unsigned long long)time(NULL));
 	argv[n++] = (char *)(uintptr_t)opt.vmm;
-	argv[n++] = (char *)(uintptr_t)"--config";
-	argv[n++] = (char *)(uintptr_t)"tests/payload/payload.ini";
-#define SET(...) do {							\
-	argv[n++] = (char *)(uintptr_t)"--set";				\
-	argv[n++] = text + used;					\
-	used += (size_t)snprintf(text + used, len - used, __VA_ARGS__) + 1;	\
-} while (0)
+	argv[n++] = (char *)(uintptr_t) "--config";
+	argv[n++] = (char *)(uintptr_t) "tests/payload/payload.ini";
+#define SET(...) \
+	do { \
+		argv[n++] = (char *)(uintptr_t) "--set"; \
+		argv[n++] = text + used; \
+		used += (size_t)snprintf(text + used, len - used, __VA_ARGS__) + 1; \
+	} while (0)
 	SET("boot.kernel=%s/%s%s", opt.dir, t->payload, SUFFIX);
 	SET("boot.cmdline=%s", cmd);
 	SET("cpu.count=%u", t->cpus);
@@ -147,7 +151,8 @@ start(const struct test *t, struct run *r)
 	int in[2], out[2], err[2];
 	posix_spawn_file_actions_t fa;
 
-	*r = (struct run){ .out_buf = malloc(OUT_MAX + 1), .err_buf = malloc(ERR_MAX + 1) };
+	*r = (struct run){ .out_buf = malloc(OUT_MAX + 1),
+			   .err_buf = malloc(ERR_MAX + 1) };
 	build_args(t, argv, text, sizeof(text));
 	if (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC) || pipe2(err, O_CLOEXEC))
 		return failed("pipe: %s", strerror(errno));
@@ -177,8 +182,8 @@ take(int *fd, char *buf, size_t *len, size_t max)
 
 	while (*fd >= 0) {
 		bool full = *len >= max;
-		ssize_t n = full ? read(*fd, waste, sizeof(waste)) :
-				   read(*fd, buf + *len, max - *len);
+		ssize_t n = full ? read(*fd, waste, sizeof(waste))
+				 : read(*fd, buf + *len, max - *len);
 		if (n < 0 && errno == EAGAIN)
 			break;
 		if (n <= 0) {
@@ -268,7 +273,8 @@ terminate(struct run *r)
 		kill(r->pid, SIGTERM);
 		usleep(5000);
 		si.si_pid = 0;
-		if (waitid(P_PID, (id_t)r->pid, &si, WEXITED | WNOHANG | WNOWAIT) == 0 && si.si_pid)
+		if (waitid(P_PID, (id_t)r->pid, &si, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+		    si.si_pid)
 			return;
 	}
 }
@@ -279,7 +285,8 @@ terminate(struct run *r)
 static int
 exit_status(const struct run *r)
 {
-	return WIFSIGNALED(r->status) ? 1000 + WTERMSIG(r->status) : WEXITSTATUS(r->status);
+	return WIFSIGNALED(r->status) ? 1000 + WTERMSIG(r->status)
+				      : WEXITSTATUS(r->status);
 }
 
 /* The first line of stderr, for messages. */
@@ -294,20 +301,21 @@ err_line(struct run *r)
 }
 
 static int
-judge_reports(struct run *r)
+judge_reports(const struct test *t, struct run *r)
 {
 	unsigned oks = 0;
 	bool done = false;
 	char *save;
 
-	for (char *l = strtok_r(r->out_buf, "\r\n", &save); l; l = strtok_r(NULL, "\r\n", &save)) {
+	for (char *l = strtok_r(r->out_buf, "\r\n", &save); l;
+	     l = strtok_r(NULL, "\r\n", &save)) {
 		if (!strncmp(l, "FAIL ", 5))
 			return failed("%s", l + 5);
 		if (!strncmp(l, "ok ", 3))
 			oks++;
 		else if (!strncmp(l, "skip ", 5)) {
 			skips++;
-			printf("  %s\n", l);
+			printf("skip %s/%s\n", t->name, l + 5);
 		} else if (!strcmp(l, "done"))
 			done = true;
 	}
@@ -323,15 +331,17 @@ judge(const struct test *t, struct run *r)
 		return failed("hangs; last output: ...%s",
 			      r->out_buf + (r->out_len > 60 ? r->out_len - 60 : 0));
 	if (exit_status(r) != t->status)
-		return failed("exit status %d, not %d: %s", exit_status(r), t->status, err_line(r));
+		return failed("exit status %d, not %d: %s", exit_status(r), t->status,
+			      err_line(r));
 	for (unsigned i = 0; i < ARRAY_SIZE(t->err) && t->err[i]; i++)
 		if (!strcasestr(r->err_buf, t->err[i]))
 			return failed("no \"%s\" on stderr: %s", t->err[i], err_line(r));
-	if (strstr(r->err_buf, "WARNING: ThreadSanitizer") || strstr(r->err_buf, "ERROR: "))
+	if (strstr(r->err_buf, "WARNING: ThreadSanitizer") ||
+	    strstr(r->err_buf, "ERROR: "))
 		return failed("%s", r->err_buf);
 	if (strstr(r->out_buf, "FAIL "))
-		return judge_reports(r);
-	return t->flags & REPORTS ? judge_reports(r) : 0;
+		return judge_reports(t, r);
+	return t->flags & REPORTS ? judge_reports(t, r) : 0;
 }
 
 static int
@@ -343,16 +353,16 @@ run_script(const struct test *t)
 	for (unsigned i = 0; rc == 0 && i < ARRAY_SIZE(t->step) && t->step[i].wait; i++) {
 		const struct step *s = &t->step[i];
 		if (!wait_output(&r, s->wait, opt.timeout_s * 1000))
-			break;		/* judge() says what came instead */
+			break; /* judge() says what came instead */
 		if (s->send && write(r.in, s->send, strlen(s->send)) < 0)
 			rc = failed("write to vmm: %s", strerror(errno));
 		if (s->signal && !s->wait[0])
-			usleep(100000);		/* two at once would be one */
+			usleep(100000); /* two at once would be one */
 		if (s->signal)
 			kill(r.pid, s->signal);
 	}
 	finish(&r, opt.timeout_s * 1000);
-	char *text = NULL;		/* judge() cuts it up */
+	char *text = NULL; /* judge() cuts it up */
 	if (asprintf(&text, "%s%s", r.out_buf, r.err_buf) < 0)
 		text = NULL;
 	if (rc == 0)
@@ -397,7 +407,7 @@ test_input_flood(const struct test *t)
 		return -1;
 	bool up = wait_output(&r, "going hang", opt.timeout_s * 1000);
 	long before = proc_status(r.pid, "VmRSS");
-	for (uint64_t end = now_ns() + 1000000000; now_ns() < end && sent < 64 << 20; ) {
+	for (uint64_t end = now_ns() + 1000000000; now_ns() < end && sent < 64 << 20;) {
 		ssize_t n = write(r.in, buf, sizeof(buf));
 		if (n > 0)
 			sent += (size_t)n;
@@ -433,7 +443,8 @@ test_stalled_reader(const struct test *t)
 	if (rc == 0 && r.rss_kib > 32 * 1024)
 		rc = failed("%ld KiB", r.rss_kib);
 	if (rc == 0 && strncmp(r.out_buf, "line 0000000000\n", 16))
-		rc = failed("what was there does not begin with line 0: %.40s", r.out_buf);
+		rc = failed("what was there does not begin with line 0: %.40s",
+			    r.out_buf);
 	release(&r);
 	return rc;
 }
@@ -504,13 +515,15 @@ test_many_resets(const struct test *t)
 		/* a sanitizer keeps what was freed */
 		long slack = strstr(opt.vmm, "san/") ? 16384 : 256;
 		if (fds_end != fds || threads_end != threads || rss_end > rss + slack)
-			rc = failed("fds %u -> %u, threads %ld -> %ld, RSS %ld -> %ld KiB", fds,
-				    fds_end, threads, threads_end, rss, rss_end);
+			rc = failed(
+				"fds %u -> %u, threads %ld -> %ld, RSS %ld -> %ld KiB",
+				fds, fds_end, threads, threads_end, rss, rss_end);
 		(void)!write(r.in, "p", 1);
 	}
 	finish(&r, (unsigned)((now_ns() - r.start_ns) / 1000000 + 5000));
 	if (rc == 0)
-		rc = n == 49 ? judge(t, &r) : failed("ended after %u resets: %s", n, err_line(&r));
+		rc = n == 49 ? judge(t, &r)
+			     : failed("ended after %u resets: %s", n, err_line(&r));
 	release(&r);
 	return rc;
 }
@@ -558,9 +571,10 @@ test_kill_any_time(const struct test *t)
 		/* before main has set its handlers the default action applies */
 		if (r.hung)
 			rc = failed("hangs when it is killed after %u us", i * 200);
-		else if (exit_status(&r) != 128 + SIGTERM && exit_status(&r) != 1000 + SIGTERM)
-			rc = failed("after %u us: exit status %d: %s", i * 200, exit_status(&r),
-				    err_line(&r));
+		else if (exit_status(&r) != 128 + SIGTERM &&
+			 exit_status(&r) != 1000 + SIGTERM)
+			rc = failed("after %u us: exit status %d: %s", i * 200,
+				    exit_status(&r), err_line(&r));
 		release(&r);
 	}
 	return rc;
@@ -568,8 +582,8 @@ test_kill_any_time(const struct test *t)
 
 /* ---- the table ---- */
 
-#define T(name_, payload_, cmdline_, arch_, cpus_, flags_)			\
-	.name = name_, .payload = payload_, .cmdline = cmdline_, .arch = arch_,	\
+#define T(name_, payload_, cmdline_, arch_, cpus_, flags_) \
+	.name = name_, .payload = payload_, .cmdline = cmdline_, .arch = arch_, \
 	.cpus = cpus_, .flags = flags_
 #define KERNEL_CHIP .set = { "irqchip.mode=kernel" }
 #define RESET .set = { "vm.reboot=reset" }
@@ -577,8 +591,7 @@ test_kill_any_time(const struct test *t)
 
 static const struct test tests[] = {
 	{ T("hello", "hello", NULL, ANY, 1, REPORTS) },
-	{ T("hello-copied", "hello", NULL, ANY, 1, REPORTS),
-	  .set = { "boot.copy=yes" } },
+	{ T("hello-copied", "hello", NULL, ANY, 1, REPORTS), .set = { "boot.copy=yes" } },
 	{ T("serial", "serial", "input=1", ANY, 1, REPORTS),
 	  .step = { { "send\n", "input", 0 } } },
 	{ T("serial-kernel-irqchip", "serial", "input=1", X86, 1, REPORTS), KERNEL_CHIP,
@@ -594,7 +607,8 @@ static const struct test tests[] = {
 	{ T("smp-32", "smp", NULL, X86, 32, REPORTS) },
 	{ T("smp-8-kernel-irqchip", "smp", NULL, X86, 8, REPORTS), KERNEL_CHIP },
 	{ T("ioapic", "ioapic_x86_64", NULL, X86, 2, REPORTS) },
-	{ T("ioapic-kernel-irqchip", "ioapic_x86_64", "spurious=1", X86, 2, REPORTS), KERNEL_CHIP },
+	{ T("ioapic-kernel-irqchip", "ioapic_x86_64", "spurious=1", X86, 2, REPORTS),
+	  KERNEL_CHIP },
 	{ T("time", "time_x86_64", NULL, X86, 1, REPORTS) },
 	{ T("time-kernel-irqchip", "time_x86_64", NULL, X86, 1, REPORTS), KERNEL_CHIP },
 	{ T("acpi-1", "acpi_x86_64", NULL, X86, 1, REPORTS) },
@@ -613,14 +627,15 @@ static const struct test tests[] = {
 	  .step = { { "up\n", "a", 0 }, { "up\n", "a", 0 }, { "up\n", "p", 0 } } },
 	{ T("reset-i8042-boots-again", "end", "how=ask", X86, 2, ENDS), RESET,
 	  .step = { { "up\n", "i", 0 }, { "up\n", "p", 0 } } },
-	{ T("many-resets", "end", "how=ask", ANY, 2, ENDS), RESET, .fn = test_many_resets },
+	{ T("many-resets", "end", "how=ask", ANY, 2, ENDS), RESET,
+	  .fn = test_many_resets },
 
 	{ T("triple-fault", "end", "how=triple", X86, 1, ENDS), .status = 5,
 	  .err = { "triple fault", "rip" } },
 	{ T("triple-fault-of-cpu1", "end", "how=triple on=1", X86, 2, ENDS), .status = 5,
 	  .err = { "triple fault", "rip" } },
-	{ T("triple-fault-no-reset", "end", "how=triple", X86, 1, ENDS), RESET, .status = 5,
-	  .err = { "triple fault" } },
+	{ T("triple-fault-no-reset", "end", "how=triple", X86, 1, ENDS), RESET,
+	  .status = 5, .err = { "triple fault" } },
 	{ T("jump-into-mmio", "end", "how=jump", X86, 1, ENDS), .status = 5,
 	  .err = { "emulat", "rip" } },
 
@@ -634,8 +649,10 @@ static const struct test tests[] = {
 	  .step = { { "going hang\n", NULL, SIGTERM }, { "", NULL, SIGTERM } } },
 	{ T("kill-any-time", "end", "how=hang", ANY, 2, ENDS), .fn = test_kill_any_time },
 
-	{ T("output-order", "output", "bytes=16384", ANY, 1, ENDS), .fn = test_output_order },
-	{ T("stalled-reader", "output", "bytes=16384", ANY, 1, ENDS), .fn = test_stalled_reader },
+	{ T("output-order", "output", "bytes=16384", ANY, 1, ENDS),
+	  .fn = test_output_order },
+	{ T("stalled-reader", "output", "bytes=16384", ANY, 1, ENDS),
+	  .fn = test_stalled_reader },
 	{ T("input-flood", "end", "how=hang", ANY, 1, ENDS), .status = TERMINATED,
 	  .fn = test_input_flood },
 	{ T("start-stop-cycles", "cycle", NULL, ANY, 4, ENDS), .fn = test_cycles },
@@ -680,8 +697,9 @@ hold_vm(void)
 static int
 usage(void)
 {
-	fprintf(stderr, "usage: run [--vmm PATH] [--dir PAYLOADS] [--cycles N] [--timeout S]"
-			" [--set KEY=VALUE]... [--retry-hangs] [--verbose] [NAME...]\n");
+	fprintf(stderr,
+		"usage: run [--vmm PATH] [--dir PAYLOADS] [--cycles N] [--timeout S]"
+		" [--set KEY=VALUE]... [--retry-hangs] [--verbose] [NAME...]\n");
 	return 2;
 }
 
@@ -689,26 +707,40 @@ static int
 options(int argc, char **argv)
 {
 	static const struct option table[] = {
-		{ "vmm", 1, NULL, 'v' }, { "dir", 1, NULL, 'd' }, { "cycles", 1, NULL, 'c' },
-		{ "timeout", 1, NULL, 't' }, { "set", 1, NULL, 's' },
-		{ "retry-hangs", 0, NULL, 'r' }, { "verbose", 0, NULL, 'V' }, { 0 },
+		{ "vmm", 1, NULL, 'v' },     { "dir", 1, NULL, 'd' },
+		{ "cycles", 1, NULL, 'c' },  { "timeout", 1, NULL, 't' },
+		{ "set", 1, NULL, 's' },     { "retry-hangs", 0, NULL, 'r' },
+		{ "verbose", 0, NULL, 'V' }, { 0 },
 	};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
 		switch (c) {
-		case 'v': opt.vmm = optarg; break;
-		case 'd': opt.dir = optarg; break;
-		case 'c': opt.cycles = (unsigned)atoi(optarg); break;
-		case 't': opt.timeout_s = (unsigned)atoi(optarg); break;
-		case 'r': opt.retry = true; break;
-		case 'V': opt.verbose = true; break;
+		case 'v':
+			opt.vmm = optarg;
+			break;
+		case 'd':
+			opt.dir = optarg;
+			break;
+		case 'c':
+			opt.cycles = (unsigned)atoi(optarg);
+			break;
+		case 't':
+			opt.timeout_s = (unsigned)atoi(optarg);
+			break;
+		case 'r':
+			opt.retry = true;
+			break;
+		case 'V':
+			opt.verbose = true;
+			break;
 		case 's':
 			if (opt.nset == ARRAY_SIZE(opt.set))
 				return -1;
 			opt.set[opt.nset++] = optarg;
 			break;
-		default: return -1;
+		default:
+			return -1;
 		}
 	}
 	return 0;
@@ -725,7 +757,7 @@ main(int argc, char **argv)
 		return usage();
 	bool kvm = access("/dev/kvm", R_OK | W_OK) == 0;
 	if (!kvm)
-		printf("payload: no usable /dev/kvm here: all skipped\n");
+		printf("skip payload: no usable /dev/kvm here\n");
 	else
 		hold_vm();
 	for (unsigned i = 0; i < ARRAY_SIZE(tests); i++) {
@@ -739,7 +771,7 @@ main(int argc, char **argv)
 		uint64_t t0 = now_ns();
 		int rc = t->fn ? t->fn(t) : run_script(t);
 		if (rc == -2 && opt.retry) {
-			printf("retry payload/%s %s\n", t->name, why);
+			printf("retried payload/%s %s\n", t->name, why);
 			retried++;
 			rc = run_script(t);
 		}
@@ -748,7 +780,8 @@ main(int argc, char **argv)
 			printf("FAIL payload/%s %s\n", t->name, why);
 		} else {
 			passed++;
-			printf("ok payload/%s %.0f ms\n", t->name, (double)(now_ns() - t0) / 1e6);
+			printf("ok payload/%s %.0f ms\n", t->name,
+			       (double)(now_ns() - t0) / 1e6);
 		}
 	}
 	printf("%u passed, %u failed", passed, fails);

@@ -74,6 +74,6 @@ power_off(void)
 	struct acpi_gas gas = { .space = 1, .addr = 0x600 };
 
 	acpi_fadt_gas(FADT_SLEEP_CONTROL, &gas);
-	gas_write(&gas, 5 << 2 | 1 << 5);	/* SLP_TYP of \_S5, SLP_EN */
+	gas_write(&gas, 5 << 2 | 1 << 5); /* SLP_TYP of \_S5, SLP_EN */
 	cpu_stop();
 }

@@ -5,7 +5,7 @@
 enum { MSR_APIC_BASE = 0x1b, APIC_BASE_X2 = 1 << 10, APIC_BASE_EN = 1 << 11 };
 enum { LAPIC_MMIO = 0xfee00000u };
 
-static bool x2;		/* all CPUs have it, or none */
+static bool x2; /* all CPUs have it, or none */
 
 uint32_t
 lapic_read(unsigned reg)
@@ -78,9 +78,10 @@ ioapic_base(void)
 	madt = acpi_find("APIC", 0);
 	if (!madt)
 		return base;
-	const uint8_t *p = (const uint8_t *)madt + 44, *end = (const uint8_t *)madt + madt->length;
+	const uint8_t *p = (const uint8_t *)madt + 44,
+		      *end = (const uint8_t *)madt + madt->length;
 	for (; p + 2 <= end && p[1] >= 2; p += p[1])
-		if (p[0] == 1 && !*(const uint32_t *)(p + 8))	/* the one with GSI 0 */
+		if (p[0] == 1 && !*(const uint32_t *)(p + 8)) /* the one with GSI 0 */
 			base = *(const uint32_t *)(p + 4);
 	return base;
 }

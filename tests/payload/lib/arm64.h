@@ -5,18 +5,22 @@
 
 #include "payload.h"
 
-#define read_sysreg(name) ({						\
-	uint64_t v_;							\
-	__asm__ volatile("mrs %0, " #name : "=r"(v_) :: "memory");	\
-	v_;								\
-})
-#define write_sysreg(name, val)						\
-	__asm__ volatile("msr " #name ", %0; isb" :: "r"((uint64_t)(val)) : "memory")
+#define read_sysreg(name) \
+	({ \
+		uint64_t v_; \
+		__asm__ volatile("mrs %0, " #name : "=r"(v_)::"memory"); \
+		v_; \
+	})
+#define write_sysreg(name, val) \
+	__asm__ volatile("msr " #name ", %0; isb" ::"r"((uint64_t)(val)) : "memory")
 
 /* ---- PSCI (DEN0022), by HVC ---- */
 
-enum { PSCI_VERSION = 0x84000000u, PSCI_SYSTEM_OFF = 0x84000008u,
-       PSCI_SYSTEM_RESET = 0x84000009u };
+enum {
+	PSCI_VERSION = 0x84000000u,
+	PSCI_SYSTEM_OFF = 0x84000008u,
+	PSCI_SYSTEM_RESET = 0x84000009u
+};
 #define PSCI_CPU_ON 0xc4000003ul
 #define PSCI_AFFINITY_INFO 0xc4000004ul
 
@@ -25,7 +29,7 @@ int64_t psci(uint64_t function, uint64_t a, uint64_t b, uint64_t c);
 /* ---- device tree ---- */
 
 struct fdt_prop {
-	const uint8_t *data;	/* NULL: the node has no such property */
+	const uint8_t *data; /* NULL: the node has no such property */
 	uint32_t len;
 };
 

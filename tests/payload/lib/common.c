@@ -112,8 +112,7 @@ format(struct out *o, const char *fmt, va_list ap)
 			put(o, (char)va_arg(ap, int));
 			break;
 		case 'd':
-			v = l ? (uint64_t)va_arg(ap, long) :
-				(uint64_t)va_arg(ap, int);
+			v = l ? (uint64_t)va_arg(ap, long) : (uint64_t)va_arg(ap, int);
 			if ((int64_t)v < 0) {
 				put(o, '-');
 				v = -v;
@@ -278,7 +277,7 @@ cmdline_get(const char *key, char *buf, size_t len)
 {
 	size_t klen = strlen(key);
 
-	for (const char *p = cmdline(); *p; ) {
+	for (const char *p = cmdline(); *p;) {
 		while (*p == ' ')
 			p++;
 		const char *end = p;
@@ -286,7 +285,7 @@ cmdline_get(const char *key, char *buf, size_t len)
 			end++;
 		if ((size_t)(end - p) > klen && p[klen] == '=' && !memcmp(p, key, klen)) {
 			size_t n = 0;
-			for (p += klen + 1; p < end && n + 1 < len; )
+			for (p += klen + 1; p < end && n + 1 < len;)
 				buf[n++] = *p++;
 			buf[n] = 0;
 			return true;

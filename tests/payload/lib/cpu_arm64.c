@@ -73,12 +73,12 @@ clock_hz(void)
 void
 trap(unsigned kind)
 {
-	if (kind == 5) {	/* IRQ of the current EL, with its own stack */
+	if (kind == 5) { /* IRQ of the current EL, with its own stack */
 		gic_irq();
 		return;
 	}
-	fail("exception", "vector %u esr %lx elr %lx far %lx cpu %u", kind, read_sysreg(esr_el1),
-	     read_sysreg(elr_el1), read_sysreg(far_el1), cpu_id());
+	fail("exception", "vector %u esr %lx elr %lx far %lx cpu %u", kind,
+	     read_sysreg(esr_el1), read_sysreg(elr_el1), read_sysreg(far_el1), cpu_id());
 	power_off();
 }
 
@@ -128,10 +128,10 @@ find_cpus(void)
 	struct fdt_iter it = { 0 };
 	struct fdt_node node;
 
-	for (unsigned n = 0; fdt_each(&it, &node); )
+	for (unsigned n = 0; fdt_each(&it, &node);)
 		if (fdt_is(&node.device_type, "cpu") && n < CPUS_MAX) {
-			cpus.mpidr[n++] = node.reg.len == 8 ? fdt_cells(&node.reg, 0, 2) :
-							      fdt_cells(&node.reg, 0, 1);
+			cpus.mpidr[n++] = node.reg.len == 8 ? fdt_cells(&node.reg, 0, 2)
+							    : fdt_cells(&node.reg, 0, 1);
 			cpus.n = n;
 		}
 }
@@ -169,9 +169,10 @@ psci(uint64_t function, uint64_t a, uint64_t b, uint64_t c)
 	register uint64_t x2 __asm__("x2") = b;
 	register uint64_t x3 __asm__("x3") = c;
 
-	__asm__ volatile("hvc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3) ::
-			 "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14",
-			 "x15", "x16", "x17", "memory");
+	__asm__ volatile("hvc #0"
+			 : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3)::"x4", "x5", "x6", "x7",
+			   "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16",
+			   "x17", "memory");
 	return (int64_t)x0;
 }
 

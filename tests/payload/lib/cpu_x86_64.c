@@ -41,7 +41,7 @@ clock_cycles(void)
 {
 	uint32_t lo, hi;
 
-	__asm__ volatile("lfence; rdtsc" : "=a"(lo), "=d"(hi) :: "memory");
+	__asm__ volatile("lfence; rdtsc" : "=a"(lo), "=d"(hi)::"memory");
 	return (uint64_t)hi << 32 | lo;
 }
 
@@ -122,8 +122,8 @@ trap(struct trap_frame *f)
 		handlers[f->vector].handler(f, handlers[f->vector].arg);
 		return;
 	}
-	if (f->vector == 13 && (f->rip == (uint64_t)msr_fault_r ||
-				f->rip == (uint64_t)msr_fault_w)) {
+	if (f->vector == 13 &&
+	    (f->rip == (uint64_t)msr_fault_r || f->rip == (uint64_t)msr_fault_w)) {
 		f->rip = (uint64_t)msr_fixup;
 		return;
 	}
@@ -181,7 +181,8 @@ cpu_count(void)
 
 	if (!madt)
 		return 1;
-	const uint8_t *p = (const uint8_t *)madt + 44, *end = (const uint8_t *)madt + madt->length;
+	const uint8_t *p = (const uint8_t *)madt + 44,
+		      *end = (const uint8_t *)madt + madt->length;
 	for (; p + 2 <= end && p[1] >= 2; p += p[1])
 		n += (p[0] == 0 && (p[4] & 1)) || (p[0] == 9 && (p[8] & 1));
 	return n;

@@ -19,9 +19,12 @@ take_prop(const uint32_t *p, struct fdt_node *node)
 		const char *name;
 		struct fdt_prop *prop;
 	} known[] = {
-		{ "compatible", &node->compatible }, { "device_type", &node->device_type },
-		{ "reg", &node->reg }, { "interrupts", &node->interrupts },
-		{ "bootargs", &node->bootargs }, { "method", &node->method },
+		{ "compatible", &node->compatible },
+		{ "device_type", &node->device_type },
+		{ "reg", &node->reg },
+		{ "interrupts", &node->interrupts },
+		{ "bootargs", &node->bootargs },
+		{ "method", &node->method },
 		{ "gpios", &node->gpios },
 	};
 	uint32_t len = be32(p);
@@ -29,7 +32,8 @@ take_prop(const uint32_t *p, struct fdt_node *node)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(known); i++)
 		if (!strcmp(known[i].name, name))
-			*known[i].prop = (struct fdt_prop){ (const uint8_t *)(p + 2), len };
+			*known[i].prop =
+				(struct fdt_prop){ (const uint8_t *)(p + 2), len };
 	return p + 2 + (len + 3) / 4;
 }
 

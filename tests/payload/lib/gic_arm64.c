@@ -2,15 +2,23 @@
 /* GICv2 (IHI 0048) and GICv3 (IHI 0069), as much as takes an interrupt. */
 #include "arm64.h"
 
-enum { GICD_CTLR = 0, GICD_IGROUPR = 0x80, GICD_ISENABLER = 0x100, GICD_ICENABLER = 0x180,
-       GICD_IPRIORITYR = 0x400, GICD_ITARGETSR = 0x800, GICD_ICFGR = 0xc00,
-       GICD_SGIR = 0xf00, GICD_IROUTER = 0x6000 };
+enum {
+	GICD_CTLR = 0,
+	GICD_IGROUPR = 0x80,
+	GICD_ISENABLER = 0x100,
+	GICD_ICENABLER = 0x180,
+	GICD_IPRIORITYR = 0x400,
+	GICD_ITARGETSR = 0x800,
+	GICD_ICFGR = 0xc00,
+	GICD_SGIR = 0xf00,
+	GICD_IROUTER = 0x6000
+};
 enum { GICC_CTLR = 0, GICC_PMR = 4, GICC_IAR = 0xc, GICC_EOIR = 0x10 };
 enum { GICR_TYPER = 8, GICR_WAKER = 0x14, GICR_STRIDE = 0x20000, GICR_SGI = 0x10000 };
 
 static struct {
-	unsigned version;	/* 0: not looked for yet */
-	uint64_t dist, cpu;	/* cpu: CPU interface, or the redistributors */
+	unsigned version;   /* 0: not looked for yet */
+	uint64_t dist, cpu; /* cpu: CPU interface, or the redistributors */
 } gic;
 
 static struct {
@@ -39,7 +47,8 @@ static uint64_t
 redistributor(void)
 {
 	uint64_t mpidr = read_sysreg(mpidr_el1);
-	uint32_t affinity = (uint32_t)(mpidr & 0xffffff) | (uint32_t)(mpidr >> 32 & 0xff) << 24;
+	uint32_t affinity = (uint32_t)(mpidr & 0xffffff) | (uint32_t)(mpidr >> 32 & 0xff)
+								   << 24;
 	uint64_t at = gic.cpu;
 
 	for (unsigned i = 0; i < CPUS_MAX; i++, at += GICR_STRIDE) {
@@ -60,11 +69,11 @@ enable_v3(void)
 	mmio_w32(redist + GICR_WAKER, mmio_r32(redist + GICR_WAKER) & ~2u);
 	while (mmio_r32(redist + GICR_WAKER) & 4)
 		cpu_relax();
-	mmio_w32(gic.dist + GICD_CTLR, 0x12);		/* ARE, group 1 */
+	mmio_w32(gic.dist + GICD_CTLR, 0x12); /* ARE, group 1 */
 	mmio_w32(redist + GICR_SGI + GICD_IGROUPR, ~0u);
-	write_sysreg(S3_0_C12_C12_5, 1);		/* ICC_SRE_EL1 */
-	write_sysreg(S3_0_C4_C6_0, 0xff);		/* ICC_PMR_EL1 */
-	write_sysreg(S3_0_C12_C12_7, 1);		/* ICC_IGRPEN1_EL1 */
+	write_sysreg(S3_0_C12_C12_5, 1);  /* ICC_SRE_EL1 */
+	write_sysreg(S3_0_C4_C6_0, 0xff); /* ICC_PMR_EL1 */
+	write_sysreg(S3_0_C12_C12_7, 1);  /* ICC_IGRPEN1_EL1 */
 	/* all SGIs */
 	mmio_w32(redist + GICR_SGI + GICD_ISENABLER, 0xffff);
 }
@@ -86,13 +95,15 @@ gic_enable(void)
 static uint64_t
 bank(unsigned intid)
 {
-	return gic.version == 3 && intid < INTID_SPI ? redistributor() + GICR_SGI : gic.dist;
+	return gic.version == 3 && intid < INTID_SPI ? redistributor() + GICR_SGI
+						     : gic.dist;
 }
 
 void
 gic_mask(unsigned intid, bool masked)
 {
-	mmio_w32(bank(intid) + (masked ? GICD_ICENABLER : GICD_ISENABLER) + intid / 32 * 4,
+	mmio_w32(bank(intid) + (masked ? GICD_ICENABLER : GICD_ISENABLER) +
+			 intid / 32 * 4,
 		 1u << intid % 32);
 }
 
@@ -135,9 +146,10 @@ gic_send(unsigned id, unsigned sgi)
 		return;
 	}
 	/* ICC_SGI1R_EL1 */
-	write_sysreg(S3_0_C12_C11_5, (mpidr >> 32 & 0xff) << 48 | (mpidr >> 16 & 0xff) << 32 |
-				     (uint64_t)sgi << 24 | (mpidr >> 8 & 0xff) << 16 |
-				     1ull << (mpidr & 0xf));
+	write_sysreg(S3_0_C12_C11_5,
+		     (mpidr >> 32 & 0xff) << 48 | (mpidr >> 16 & 0xff) << 32 |
+			     (uint64_t)sgi << 24 | (mpidr >> 8 & 0xff) << 16 |
+			     1ull << (mpidr & 0xf));
 }
 
 void gic_irq(void);
@@ -145,18 +157,18 @@ void gic_irq(void);
 void
 gic_irq(void)
 {
-	uint32_t iar = gic.version == 3 ? (uint32_t)read_sysreg(S3_0_C12_C12_0) :
-					  mmio_r32(gic.cpu + GICC_IAR);
+	uint32_t iar = gic.version == 3 ? (uint32_t)read_sysreg(S3_0_C12_C12_0)
+					: mmio_r32(gic.cpu + GICC_IAR);
 	unsigned intid = iar & (gic.version == 3 ? 0xffffff : 0x3ff);
 
 	if (intid >= INTID_NONE)
-		return;		/* spurious */
+		return; /* spurious */
 	if (intid < INTID_MAX && handlers[intid].handler)
 		handlers[intid].handler(handlers[intid].arg);
 	else
 		fail("gic", "unexpected interrupt %u", intid);
 	if (gic.version == 3)
-		write_sysreg(S3_0_C12_C12_1, iar);	/* ICC_EOIR1_EL1 */
+		write_sysreg(S3_0_C12_C12_1, iar); /* ICC_EOIR1_EL1 */
 	else
 		mmio_w32(gic.cpu + GICC_EOIR, iar);
 }

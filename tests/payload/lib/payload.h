@@ -28,8 +28,7 @@ void payload_main(void);
 
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void ok(const char *name);
-void fail(const char *name, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+void fail(const char *name, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void skip(const char *name, const char *why);
 /* ok or FAIL; the text is for the failure. Returns good. */
 bool check(bool good, const char *name, const char *fmt, ...)
@@ -44,12 +43,27 @@ unsigned long cmdline_num(const char *key, unsigned long def);
 
 /* ---- UART: 16550 registers, whatever they are reached by ---- */
 
-enum { UART_RBR = 0, UART_THR = 0, UART_IER = 1, UART_IIR = 2, UART_FCR = 2,
-       UART_LCR = 3, UART_MCR = 4, UART_LSR = 5, UART_MSR = 6, UART_SCR = 7 };
+enum {
+	UART_RBR = 0,
+	UART_THR = 0,
+	UART_IER = 1,
+	UART_IIR = 2,
+	UART_FCR = 2,
+	UART_LCR = 3,
+	UART_MCR = 4,
+	UART_LSR = 5,
+	UART_MSR = 6,
+	UART_SCR = 7
+};
 enum { UART_LSR_DR = 1, UART_LSR_OE = 2, UART_LSR_THRE = 0x20, UART_LSR_TEMT = 0x40 };
 enum { UART_IER_RX = 1, UART_IER_THRE = 2 };
-enum { UART_MCR_DTR = 1, UART_MCR_RTS = 2, UART_MCR_OUT1 = 4, UART_MCR_OUT2 = 8,
-       UART_MCR_LOOP = 0x10 };
+enum {
+	UART_MCR_DTR = 1,
+	UART_MCR_RTS = 2,
+	UART_MCR_OUT1 = 4,
+	UART_MCR_OUT2 = 8,
+	UART_MCR_LOOP = 0x10
+};
 
 uint8_t uart_read(unsigned reg);
 void uart_write(unsigned reg, uint8_t val);
@@ -59,8 +73,8 @@ int uart_getc(unsigned ms);
 
 /* ---- time ---- */
 
-uint64_t clock_cycles(void);	/* tsc or cntvct */
-uint64_t clock_hz(void);	/* of clock_cycles() */
+uint64_t clock_cycles(void); /* tsc or cntvct */
+uint64_t clock_hz(void);     /* of clock_cycles() */
 uint64_t clock_ns(void);
 /* For loops that wait: `uint64_t t = deadline_ms(100); while (!x && !passed(t))` */
 uint64_t deadline_ms(unsigned ms);
@@ -84,12 +98,12 @@ void irq_off(void);
 /* Interrupts on, sleep until one came, off again. No wake-up is lost. */
 void irq_wait(void);
 void cpu_relax(void);
-void cpu_stop(void) __attribute__((noreturn));	/* interrupts off, for ever */
+void cpu_stop(void) __attribute__((noreturn)); /* interrupts off, for ever */
 
 /* ---- interrupts ---- */
 
 struct irq_source {
-	unsigned gsi;		/* I/O APIC input, or SPI number */
+	unsigned gsi; /* I/O APIC input, or SPI number */
 	bool level;
 };
 

@@ -8,19 +8,19 @@
 static inline void
 outb(uint16_t port, uint8_t v)
 {
-	__asm__ volatile("outb %0, %1" :: "a"(v), "Nd"(port) : "memory");
+	__asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(port) : "memory");
 }
 
 static inline void
 outw(uint16_t port, uint16_t v)
 {
-	__asm__ volatile("outw %0, %1" :: "a"(v), "Nd"(port) : "memory");
+	__asm__ volatile("outw %0, %1" ::"a"(v), "Nd"(port) : "memory");
 }
 
 static inline void
 outl(uint16_t port, uint32_t v)
 {
-	__asm__ volatile("outl %0, %1" :: "a"(v), "Nd"(port) : "memory");
+	__asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(port) : "memory");
 }
 
 static inline uint8_t
@@ -62,7 +62,7 @@ rdmsr(uint32_t msr)
 static inline void
 wrmsr(uint32_t msr, uint64_t v)
 {
-	__asm__ volatile("wrmsr" :: "a"((uint32_t)v), "d"((uint32_t)(v >> 32)), "c"(msr)
+	__asm__ volatile("wrmsr" ::"a"((uint32_t)v), "d"((uint32_t)(v >> 32)), "c"(msr)
 			 : "memory");
 }
 
@@ -75,7 +75,8 @@ cpuid(uint32_t leaf, uint32_t sub)
 {
 	struct cpuid r;
 
-	__asm__ volatile("cpuid" : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d)
+	__asm__ volatile("cpuid"
+			 : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d)
 			 : "a"(leaf), "c"(sub));
 	return r;
 }
@@ -96,10 +97,20 @@ bool wrmsr_safe(uint32_t msr, uint64_t v);
 
 /* ---- local APIC ---- */
 
-enum { LAPIC_ID = 0x20, LAPIC_VERSION = 0x30, LAPIC_TPR = 0x80, LAPIC_EOI = 0xb0,
-       LAPIC_SVR = 0xf0, LAPIC_ISR = 0x100, LAPIC_IRR = 0x200, LAPIC_ICR = 0x300,
-       LAPIC_LVT_TIMER = 0x320, LAPIC_TIMER_INIT = 0x380, LAPIC_TIMER_CUR = 0x390,
-       LAPIC_TIMER_DIV = 0x3e0 };
+enum {
+	LAPIC_ID = 0x20,
+	LAPIC_VERSION = 0x30,
+	LAPIC_TPR = 0x80,
+	LAPIC_EOI = 0xb0,
+	LAPIC_SVR = 0xf0,
+	LAPIC_ISR = 0x100,
+	LAPIC_IRR = 0x200,
+	LAPIC_ICR = 0x300,
+	LAPIC_LVT_TIMER = 0x320,
+	LAPIC_TIMER_INIT = 0x380,
+	LAPIC_TIMER_CUR = 0x390,
+	LAPIC_TIMER_DIV = 0x3e0
+};
 
 uint32_t lapic_read(unsigned reg);
 void lapic_write(unsigned reg, uint32_t val);
@@ -133,11 +144,15 @@ struct acpi_gas {
 	uint64_t addr;
 } __attribute__((packed));
 
-const uint8_t *acpi_rsdp(void);		/* from the PVH start info; or NULL */
+const uint8_t *acpi_rsdp(void); /* from the PVH start info; or NULL */
 /* n-th table with that signature; NULL: no such. */
 const struct acpi_header *acpi_find(const char *signature, unsigned n);
-enum { FADT_RESET_REG = 116, FADT_RESET_VALUE = 128, FADT_SLEEP_CONTROL = 244,
-       FADT_SLEEP_STATUS = 256 };
+enum {
+	FADT_RESET_REG = 116,
+	FADT_RESET_VALUE = 128,
+	FADT_SLEEP_CONTROL = 244,
+	FADT_SLEEP_STATUS = 256
+};
 /* Of the FADT; false: not there. */
 bool acpi_fadt_gas(unsigned off, struct acpi_gas *ret);
 void gas_write(const struct acpi_gas *gas, uint8_t val);
