@@ -20,8 +20,8 @@
 
 enum {
 	SPIN_MIN_NS = 500,
-	SPIN_MAX_NS = 100000,
-	SPIN_WAKE_NS = 30000,		/* before the first measurement */
+	SPIN_WAKE_MIN_NS = 20000,
+	SPIN_WAKE_MAX_NS = 100000,
 	SPIN_PROBE_MIN = 16,		/* waits until the first probe */
 	SPIN_PROBE_MAX = 1 << 16,
 };
@@ -38,8 +38,8 @@ static inline void
 spin_init(struct spin *s, bool never)
 {
 	*s = (struct spin){
-		.wake_ns = SPIN_WAKE_NS,
-		.budget_ns = SPIN_WAKE_NS,
+		.wake_ns = SPIN_WAKE_MIN_NS,
+		.budget_ns = SPIN_WAKE_MIN_NS,
 		.probe_in = SPIN_PROBE_MIN,
 		.probe_every = SPIN_PROBE_MIN,
 		.never = never,
@@ -76,14 +76,18 @@ spin_result(struct spin *s, bool met)
 	}
 }
 
-/* A sleep and wake-up was seen to take this long. */
+/*
+ * A sleep and wake-up was seen to take this long.  Never believe that it is cheap: two
+ * threads that take turns sleeping are put on one core, where waking costs little, and
+ * would stay there for ever; one that spins is moved to the other core.
+ */
 static inline void
 spin_measured(struct spin *s, uint64_t wake_ns)
 {
-	if (wake_ns > SPIN_MAX_NS)
-		wake_ns = SPIN_MAX_NS;
-	if (wake_ns < SPIN_MIN_NS)
-		wake_ns = SPIN_MIN_NS;
+	if (wake_ns > SPIN_WAKE_MAX_NS)
+		wake_ns = SPIN_WAKE_MAX_NS;
+	if (wake_ns < SPIN_WAKE_MIN_NS)
+		wake_ns = SPIN_WAKE_MIN_NS;
 	s->wake_ns = (uint32_t)((s->wake_ns * 7ull + wake_ns) / 8);
 }
 

@@ -28,6 +28,7 @@ struct reactor {
 	struct reactor_poll *polls;
 	struct spin spin;
 	bool stopped;
+	bool busy;		/* the last pass ended with work from a poll source */
 	ev_io kick_io;
 	int kick_fd;
 	/* Written by reactor_kick() in any thread. */
@@ -256,10 +257,12 @@ sleep_until_event(struct reactor *r)
 void
 reactor_run_once(struct reactor *r, bool wait)
 {
-	bool worked = poll_all(r);
+	/* Work is likely to come when there was some just now. */
+	bool worked = poll_all(r) || (r->busy && spin_for_work(r));
 
 	for (unsigned i = 0; worked && i < POLLS_PER_LOOP && !r->stopped; i++)
 		worked = spin_for_work(r);
+	r->busy = worked;
 	uring_submit(r->uring);
 	if (wait && !worked && !r->stopped)
 		sleep_until_event(r);
