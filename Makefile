@@ -67,7 +67,7 @@ $(B)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(CC) $(ALL_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS)' >$@
 .PHONY: FORCE
-.SECONDARY:
+.PRECIOUS: $(B)/%.o
 
 # ---- unit tests: cmocka, no KVM; `make build/x86_64-asan/tests/unit/test_x SAN=asan` ----
 

@@ -15,7 +15,6 @@
 #include "image.h"
 
 struct err;
-struct fdt_machine;
 struct memory;
 struct slot_list;
 struct vcpu_boot;

@@ -35,7 +35,7 @@
 
 struct err;
 
-#define CONFIG_FILE_MAX		(256 * 1024)	/* bytes in a file */
+#define CONFIG_FILE_MAX		(64 * 1024)	/* bytes in a file */
 #define CONFIG_LINE_MAX		8192		/* bytes in a line */
 #define CONFIG_NAME_MAX		32		/* bytes in [disk "name"] */
 #define CONFIG_NAMED_MAX	32		/* named sections of all kinds */
@@ -160,6 +160,7 @@ struct keyword {
 	enum config_arch arch;	/* where it means something */
 	bool required;
 	const char *def;	/* as one would write it; NULL: not set */
+	const char *def_arm64;	/* NULL: the same on arm64 */
 	uint64_t min, max;	/* value; for strings max is the length, bytes */
 	uint64_t step;		/* the value is a multiple of it; 0: any */
 	const char *const *names;	/* of an enum, ends with NULL */

@@ -62,7 +62,7 @@ struct irqchip {
 void irqchip_init(struct irqchip *chip, const struct irqchip_ops *ops, unsigned ngsi);
 
 /*
- * Makes one more sharer of an input; only bus.c calls it.  -EINVAL: no such
+ * Makes one more sharer of an input; only the buses (bus.c, pci_bus.c) call it.  -EINVAL: no such
  * input; -EBUSY: the input is edge-triggered and taken, or its sharers disagree
  * about the trigger, or there are IRQCHIP_SHARERS_MAX already.
  */

@@ -42,7 +42,10 @@ struct machine_host {
 int machine_new(const struct config *cfg, const struct machine_host *host,
 		struct machine **ret, struct err *e);
 
-/* Runs the reactor until the machine ends; the vCPU threads are gone then. */
+/*
+ * Runs the reactor until the machine ends.  Nothing that the guest does is served from
+ * then on; its vCPU threads are stopped by machine_free(), or by the end of the process.
+ */
 enum machine_end machine_run(struct machine *m);
 
 /* Ends it from outside, from within a reactor callback. */

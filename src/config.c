@@ -127,18 +127,26 @@ store_string(struct config *cfg, unsigned int row, const struct keyword *kw,
 	memcpy(config_field(cfg, row, kw), &s, sizeof(s));
 }
 
+const char *
+keyword_default(const struct keyword *kw, enum config_arch arch)
+{
+	return arch == CONFIG_ARCH_ARM64 && kw->def_arm64 != NULL ? kw->def_arm64 :
+								     kw->def;
+}
+
 void
 config_field_reset(struct config *cfg, unsigned int row,
 		   const struct keyword *kw)
 {
+	const char *def = keyword_default(kw, cfg->arch);
+
 	if (keyword_is_string(kw)) {
-		store_string(cfg, row, kw, kw->def);
+		store_string(cfg, row, kw, def);
 	} else {
 		uint64_t value = 0;
 		struct why why;
 
-		int rc = kw->def == NULL ? 0 :
-			 value_parse(kw, span_of(kw->def), &why, &value);
+		int rc = def == NULL ? 0 : value_parse(kw, span_of(def), &why, &value);
 
 		assert(rc == 0);	/* the table is wrong */
 		store_number(cfg, row, kw, value);

@@ -102,8 +102,9 @@ config_dump(const struct config *cfg, const char *cwd, FILE *out)
 }
 
 static void
-help_keyword(const struct keyword *kw, bool named, FILE *out)
+help_keyword(const struct keyword *kw, bool named, enum config_arch arch, FILE *out)
 {
+	const char *def = keyword_default(kw, arch);
 	char arg[160], range[80], left[320];
 	int width;
 
@@ -118,8 +119,8 @@ help_keyword(const struct keyword *kw, bool named, FILE *out)
 		fprintf(out, " %s.", range);
 	if (kw->required)
 		fputs(" Required.", out);
-	else if (kw->def != NULL && kw->def[0] != '\0')
-		fprintf(out, " Default: %s.", kw->def);
+	else if (def != NULL && def[0] != '\0')
+		fprintf(out, " Default: %s.", def);
 	fputc('\n', out);
 }
 
@@ -137,7 +138,7 @@ config_help(enum config_arch arch, const struct config_schema *schema,
 
 			if (strcmp(kw->section, section->name) == 0 &&
 			    (kw->arch & arch) != 0)
-				help_keyword(kw, section->max > 0, out);
+				help_keyword(kw, section->max > 0, arch, out);
 		}
 	}
 }

@@ -52,6 +52,8 @@ struct guess {
 void guess_init(struct guess *g, struct span sp);
 void guess_try(struct guess *g, const char *name);
 
+/* What it is where nobody says anything. */
+const char *keyword_default(const struct keyword *kw, enum config_arch arch);
 bool keyword_is_string(const struct keyword *kw);
 size_t keyword_field_size(enum keyword_type type);
 /* "SIZE", or the alternatives of an enum: "reset|exit". Returns buf. */

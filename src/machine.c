@@ -271,16 +271,6 @@ machine_new(const struct config *cfg, const struct machine_host *host,
 
 /* ---- running ---- */
 
-static void
-stop_vcpus(struct machine *m)
-{
-	/* All are asked before the first is waited for. */
-	for (unsigned i = 0; i < m->cfg->cpu.count; i++)
-		vcpu_stop(m->vcpu[i]);
-	for (unsigned i = 0; i < m->cfg->cpu.count; i++)
-		vcpu_join(m->vcpu[i]);
-}
-
 enum machine_end
 machine_run(struct machine *m)
 {
@@ -291,7 +281,6 @@ machine_run(struct machine *m)
 		vcpu_run(m->vcpu[i]);
 	reactor_run(m->host.reactor);
 	timing_mark(m->host.timing, TIMING_STOPPED);
-	stop_vcpus(m);
 	dropped = uart16550_dropped(m->serial);
 	if (dropped > 0)
 		log_warn("serial0: %u bytes were lost to a reader that did not read", dropped);
@@ -320,13 +309,25 @@ machine_write_stats(const struct machine *m, FILE *out)
 	fprintf(out, ", \"ioeventfd\": %" PRIu64 "}}\n", m->doorbells_rung);
 }
 
+static void
+free_vcpus(struct machine *m)
+{
+	unsigned n = m->vcpu ? m->cfg->cpu.count : 0;
+
+	/* All are asked before the first is waited for. */
+	for (unsigned i = 0; i < n; i++)
+		if (m->vcpu[i])
+			vcpu_stop(m->vcpu[i]);
+	for (unsigned i = 0; i < n; i++)
+		vcpu_free(m->vcpu[i]);
+}
+
 void
 machine_free(struct machine *m)
 {
 	if (!m)
 		return;
-	for (unsigned i = 0; m->vcpu && i < m->cfg->cpu.count; i++)
-		vcpu_free(m->vcpu[i]);
+	free_vcpus(m);
 	free(m->vcpu);
 	vcpu_env_fini(&m->vcpu_env);
 	mailboxes_free(m->mailboxes);

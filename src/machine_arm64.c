@@ -180,6 +180,8 @@ machine_arch_tables(struct machine *m, uint64_t *ret, struct err *e)
 		.initrd_len = m->loaded.initrd_len,
 		.seed = make_seed(&seed),
 		.slots = &m->slots,
+		.pci_io_gpa = PCI_IO_GPA,
+		.pci = m->pci,
 	};
 	int rc;
 

@@ -154,6 +154,7 @@ machine_arch_tables(struct machine *m, uint64_t *ret, struct err *e)
 		.ioapic_base = IOAPIC_BASE,
 		.ioapic_id = 0,
 		.slots = &m->slots,
+		.pci = m->pci,
 	};
 	uint8_t *buf = memory_ptr(&m->memory, X86_ACPI_GPA, X86_ACPI_LEN);
 	size_t len;

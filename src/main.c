@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -252,7 +253,7 @@ start_signals(struct vmm *v)
 	static const int fatal[] = { SIGABRT, SIGSEGV, SIGILL, SIGFPE, SIGQUIT };
 	struct sigaction sa = { .sa_handler = on_fatal_signal, .sa_flags = (int)SA_RESETHAND };
 
-	for (unsigned i = 0; i < ARRAY_SIZE(fatal); i++)
+	for (unsigned i = 0; isatty(STDIN_FILENO) && i < ARRAY_SIZE(fatal); i++)
 		sigaction(fatal[i], &sa, NULL);
 	sa = (struct sigaction){ .sa_handler = on_bus_error };
 	sigaction(SIGBUS, &sa, NULL);
@@ -406,6 +407,8 @@ main(int argc, char **argv)
 	int status;
 
 	timing_mark(&v.timing, TIMING_MAIN);
+	/* vCPU threads hardly allocate: no arena of their own. */
+	mallopt(M_ARENA_MAX, 1);
 	chr_null_init(&v.null_serial);
 	status = find_config(argc, argv, &v);
 	if (status >= 0)

@@ -234,12 +234,8 @@ static void *
 vcpu_thread(void *arg)
 {
 	struct vcpu *v = arg;
-	sigset_t set;
 	int rc;
 
-	sigemptyset(&set);
-	sigaddset(&set, KICK_SIGNAL);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	/* Most of a launch is here and in loading the kernel: side by side. */
 	v->init_rc = vcpu_arch_init(v, &v->init_err);
 	sem_post(&v->ready);
@@ -282,14 +278,17 @@ vcpu_env_fini(struct vcpu_env *env)
 static int
 start_thread(struct vcpu *v, struct err *e)
 {
-	sigset_t all, old;
+	pthread_attr_t attr;
+	sigset_t set;
 	int rc;
 
-	/* Signals are for the reactor; the thread opens its mask for the kick. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	rc = pthread_create(&v->thread, NULL, vcpu_thread, v);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	/* Signals are for the reactor, but for the kick. */
+	sigfillset(&set);
+	sigdelset(&set, KICK_SIGNAL);
+	pthread_attr_init(&attr);
+	pthread_attr_setsigmask_np(&attr, &set);
+	rc = pthread_create(&v->thread, &attr, vcpu_thread, v);
+	pthread_attr_destroy(&attr);
 	if (rc)
 		return err_set_status(e, EXIT_STATUS_HOST, rc, "vCPU %u: no thread: %s", v->id,
 				      strerror(rc));

@@ -34,10 +34,23 @@ open_error(struct err *e, int errnum)
 			      strerror(errnum), hint);
 }
 
+/*
+ * arm64: the default of 40 address bits is refused by a host that has fewer.  The
+ * capability does not exist elsewhere, and type 0 is right there.
+ */
+static unsigned long
+vm_type(int kvm_fd)
+{
+	int bits = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
+
+	return bits > 0 && bits < 40 ? (unsigned long)bits : 0;
+}
+
 int
 vm_new(struct vm **ret, struct err *e)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
+	unsigned long type;
 	int rc;
 
 	if (!vm)
@@ -55,8 +68,9 @@ vm_new(struct vm **ret, struct err *e)
 				    KVM_API_VERSION);
 		goto close_kvm;
 	}
+	type = vm_type(vm->kvm_fd);
 	do		/* a signal may interrupt it, and then nothing was made */
-		vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
+		vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, type);
 	while (vm->fd < 0 && errno == EINTR);
 	if (vm->fd < 0) {
 		rc = err_set_status(e, EXIT_STATUS_HOST, errno,

@@ -472,7 +472,7 @@ lines_and_files_have_a_longest_length(void **state)
 	assert_int_equal(config_parse(&cfg, text, CONFIG_FILE_MAX + 1, "vm.ini",
 				      &err), -EINVAL);
 	assert_string_equal(err.text, "vm.ini: too large for a configuration; "
-			    "the most is 262144 bytes");
+			    "the most is 65536 bytes");
 	config_free(&cfg);
 }
 
@@ -844,7 +844,8 @@ print_manual(const struct keyword *kw, char *buf, size_t len)
 	if (kw->required)
 		snprintf(def, sizeof(def), "Required.\n");
 	else if (kw->def != NULL && kw->def[0] != '\0')
-		snprintf(def, sizeof(def), "Default:\n.Li %s .\n", kw->def);
+		snprintf(def, sizeof(def), kw->def_arm64 == NULL ? "Default:\n.Li %s .\n" :
+			 "Default:\n.Li %s\n(on arm64\n.Li %s ) .\n", kw->def, kw->def_arm64);
 	if (kw->arch != CONFIG_ARCH_ANY)
 		snprintf(arch, sizeof(arch), "Only on %s.\n",
 			 config_arch_name(kw->arch));
