@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
-# `make bench`, `make bench-boot`.  LKVM=, LKVM_ARM64=, FIRECRACKER= name other VMMs
-# to measure beside.
+# `make bench` (FIRECRACKER=path to measure beside; kvmtool cannot start the guests, which
+# are ELF files with a PVH entry), `make bench-boot` (LKVM=path, LKVM_ARM64=path).
 
 BENCH_GUESTS := $(PAYLOAD_DIR)/bench/launch.elf $(PAYLOAD_DIR)/bench/exit.elf
 
@@ -26,7 +26,7 @@ $(B)/bench/%: $(B)/bench/%.o
 bench-programs: $(B)/bench/floor $(B)/bench/launch $(BENCH_GUESTS)
 bench: $(B)/vmm bench-programs
 	$(Q)bench/report --vmm $(B)/vmm --programs $(B)/bench --guests $(PAYLOAD_DIR)/bench \
-		$(if $(LKVM),--lkvm $(LKVM)) $(if $(FIRECRACKER),--firecracker $(FIRECRACKER)) $(BENCH_ARGS)
+		$(if $(FIRECRACKER),--firecracker $(FIRECRACKER)) $(BENCH_ARGS)
 bench-boot:
 	$(Q)$(MAKE) --no-print-directory ARCH=x86_64 build/x86_64/vmm build/x86_64/bench/launch
 	$(Q)$(MAKE) --no-print-directory ARCH=arm64 build/arm64/vmm build/arm64/bench/launch

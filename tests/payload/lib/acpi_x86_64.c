@@ -75,5 +75,6 @@ power_off(void)
 
 	acpi_fadt_gas(FADT_SLEEP_CONTROL, &gas);
 	gas_write(&gas, 5 << 2 | 1 << 5); /* SLP_TYP of \_S5, SLP_EN */
+	outb(0x64, 0xfe);                 /* a VMM that only knows resets */
 	cpu_stop();
 }
