@@ -96,6 +96,7 @@ machine_arch_pci(const struct machine *m, struct machine_pci_layout *ret)
 
 	*ret = (struct machine_pci_layout){
 		.ecam_base = PCI_ECAM_GPA,
+		.io_gpa = PCI_IO_GPA,
 		.window = {
 			[PCI_WINDOW_IO] = { .base = 0x1000, .len = 0xf000 },
 			[PCI_WINDOW_MEM32] = { .base = PCI_GPA,

@@ -159,6 +159,38 @@ split_windows(struct machine *m)
 		}
 }
 
+/* A CPU without ports reaches those of PCI through memory. */
+static uint64_t
+io_read(void *dev, uint64_t off, unsigned len)
+{
+	const struct machine *m = dev;
+
+	return space_read(&m->space[SPACE_PIO], off, len);
+}
+
+static void
+io_write(void *dev, uint64_t off, unsigned len, uint64_t val)
+{
+	const struct machine *m = dev;
+
+	space_write(&m->space[SPACE_PIO], off, len, val);
+}
+
+static int
+add_io_window(struct machine *m, uint64_t gpa)
+{
+	static const struct region_ops ops = { .read = io_read, .write = io_write };
+	const struct region rg = {
+		.base = gpa,
+		.len = KiB(64),
+		.ops = &ops,
+		.dev = m,
+		.name = "pci-io",
+	};
+
+	return gpa ? space_add(&m->space[SPACE_MMIO], &rg) : 0;
+}
+
 static int
 make_pci(struct machine *m, struct err *e)
 {
@@ -177,6 +209,8 @@ make_pci(struct machine *m, struct err *e)
 	sc.ecam_base = layout.ecam_base;
 	memcpy(sc.window, layout.window, sizeof(sc.window));
 	rc = pci_segment_init(m->pci, &sc);
+	if (rc == 0)
+		rc = add_io_window(m, layout.io_gpa);
 	if (rc)
 		return err_set(e, -rc, "PCI host bridge: %s", strerror(-rc));
 	memcpy(m->pci_bus, layout.bus, sizeof(m->pci_bus));

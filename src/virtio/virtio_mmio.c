@@ -408,7 +408,7 @@ reset(struct virtio_transport *t)
 	vm->device_features_sel = 0;
 	vm->driver_features_sel = 0;
 	vm->queue_sel = 0;
-	vm->page_len = 0;
+	/* The page size stays: Linux writes it once, before its first reset. */
 	for (unsigned i = 0; i < t->dev->nqueue; i++)
 		vm->align[i] = 0;
 	isr_set(vm, 0);

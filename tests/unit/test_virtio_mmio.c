@@ -377,11 +377,12 @@ legacy_drive(struct fix *x, unsigned size, unsigned align)
 {
 	uint64_t base = RING_GPA;
 
+	/* As Linux does it: the page size comes before the reset. */
+	wr(x, PAGE, 4096);
 	wr(x, STATUS, 0);
 	wr(x, STATUS, 1);
 	wr(x, STATUS, 3);
 	wr(x, GF, 1);
-	wr(x, PAGE, 4096);
 	wr(x, QSEL, 0);
 	assert_int_equal(rd(x, QMAX), FAKE_QUEUE_SIZE);
 	wr(x, QSIZE, size);
