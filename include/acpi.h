@@ -18,7 +18,7 @@ struct pci_segment;
 struct slot_list;
 
 struct acpi_machine {
-	unsigned ncpu;			/* APIC ids 0 .. ncpu - 1 */
+	unsigned ncpu; /* APIC ids 0 .. ncpu - 1 */
 	uint32_t lapic_base;
 	uint32_t ioapic_base;
 	uint8_t ioapic_id;
@@ -40,17 +40,17 @@ int acpi_build(const struct acpi_machine *am, uint64_t gpa, uint8_t *buf, size_t
  * model agree on these.
  */
 enum acpi_power_reg {
-	ACPI_POWER_SLEEP_CONTROL = 0,	/* FADT SLEEP_CONTROL_REG, 1 byte */
-	ACPI_POWER_SLEEP_STATUS = 1,	/* FADT SLEEP_STATUS_REG, 1 byte */
-	ACPI_POWER_RESET = 2,		/* FADT RESET_REG, 1 byte */
-	ACPI_POWER_EVENT = 4,		/* generic event device: pending events, read
+	ACPI_POWER_SLEEP_CONTROL = 0, /* FADT SLEEP_CONTROL_REG, 1 byte */
+	ACPI_POWER_SLEEP_STATUS = 1,  /* FADT SLEEP_STATUS_REG, 1 byte */
+	ACPI_POWER_RESET = 2,         /* FADT RESET_REG, 1 byte */
+	ACPI_POWER_EVENT = 4,         /* generic event device: pending events, read
 					 * clears, 1 byte */
 	ACPI_POWER_LEN = 8,
 };
 
 enum {
 	ACPI_POWER_RESET_VALUE = 0x42,
-	ACPI_POWER_S5_TYPE = 5,		/* SLP_TYPx of \_S5 */
+	ACPI_POWER_S5_TYPE = 5, /* SLP_TYPx of \_S5 */
 	ACPI_POWER_EVENT_BUTTON = 1 << 0,
 };
 

@@ -39,7 +39,7 @@ struct region_ops {
 };
 
 enum region_flags {
-	REGION_POSTED_WRITE = 1 << 0,	/* nobody waits for a write: doc/design.md */
+	REGION_POSTED_WRITE = 1 << 0, /* nobody waits for a write: doc/design.md */
 };
 
 struct region {
@@ -79,13 +79,13 @@ void space_write(const struct space *sp, uint64_t addr, unsigned len, uint64_t v
 /* What a device is, for the firmware tables. The order is of no meaning. */
 enum device_kind {
 	DEVICE_UART16550,
-	DEVICE_RTC_CMOS,	/* MC146818, x86-64 */
-	DEVICE_I8042,		/* reset only, x86-64 */
-	DEVICE_POWER_ACPI,	/* sleep, reset and button registers, x86-64 */
-	DEVICE_PL031,		/* RTC, arm64 */
-	DEVICE_PL061,		/* GPIO with the power button, arm64 */
-	DEVICE_DEBUG_EXIT,	/* test payloads only: [debug] exit = yes */
-	DEVICE_PCI_HOST,	/* the host bridge */
+	DEVICE_RTC_CMOS,   /* MC146818, x86-64 */
+	DEVICE_I8042,      /* reset only, x86-64 */
+	DEVICE_POWER_ACPI, /* sleep, reset and button registers, x86-64 */
+	DEVICE_PL031,      /* RTC, arm64 */
+	DEVICE_PL061,      /* GPIO with the power button, arm64 */
+	DEVICE_DEBUG_EXIT, /* test payloads only: [debug] exit = yes */
+	DEVICE_PCI_HOST,   /* the host bridge */
 	DEVICE_VIRTIO_MMIO,
 	DEVICE_VIRTIO_PCI,
 	DEVICE_KINDS
@@ -93,20 +93,20 @@ enum device_kind {
 
 struct bus_device {
 	enum device_kind kind;
-	const char *name;		/* "serial0"; lives as long as the device */
+	const char *name; /* "serial0"; lives as long as the device */
 	const struct region_ops *ops;
-	void *dev;			/* first argument of the ops */
-	unsigned flags;			/* enum region_flags */
+	void *dev;      /* first argument of the ops */
+	unsigned flags; /* enum region_flags */
 };
 
 struct bus_slot {
-	const char *bus;		/* "platform", ... */
+	const char *bus; /* "platform", ... */
 	const char *name;
 	enum device_kind kind;
 	enum space_kind space;
 	uint64_t base;
 	uint64_t len;
-	const struct irq_line *irq;	/* NULL: the device has no interrupt */
+	const struct irq_line *irq; /* NULL: the device has no interrupt */
 };
 
 /*
@@ -118,7 +118,7 @@ struct platform_row {
 	enum space_kind space;
 	uint64_t base;
 	uint64_t len;
-	int gsi;			/* -1: no interrupt */
+	int gsi; /* -1: no interrupt */
 	enum irq_trigger trigger;
 };
 
@@ -126,16 +126,16 @@ struct bus {
 	const char *name;
 	const struct platform_row *row;
 	unsigned nrow;
-	uint64_t rows_taken;		/* bit for each row */
+	uint64_t rows_taken; /* bit for each row */
 	struct irqchip *chip;
-	struct space *space;		/* array of SPACE_KINDS */
+	struct space *space; /* array of SPACE_KINDS */
 	struct slot_list *slots;
 };
 
 /* Every device of a machine in attach order, of all buses. */
 struct slot_list {
 	struct bus_slot slot[BUS_SLOTS_MAX];
-	struct irq_line *line;		/* BUS_SLOTS_MAX of them, behind slot[].irq */
+	struct irq_line *line; /* BUS_SLOTS_MAX of them, behind slot[].irq */
 	unsigned n;
 };
 

@@ -38,7 +38,7 @@ struct chr_front_ops {
 /* Embedded by the back; front and dev are set by the front when it is made. */
 struct chr {
 	const struct chr_back_ops *back;
-	const struct chr_front_ops *front;	/* NULL: nobody listens yet */
+	const struct chr_front_ops *front; /* NULL: nobody listens yet */
 	void *dev;
 };
 

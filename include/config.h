@@ -35,13 +35,13 @@
 
 struct err;
 
-#define CONFIG_FILE_MAX		(64 * 1024)	/* bytes in a file */
-#define CONFIG_LINE_MAX		8192		/* bytes in a line */
-#define CONFIG_NAME_MAX		32		/* bytes in [disk "name"] */
-#define CONFIG_NAMED_MAX	32		/* named sections of all kinds */
-#define CONFIG_RNG_MAX		8
-#define CONFIG_SECTIONS_MAX	32		/* rows of the section table */
-#define CONFIG_KEYWORDS_MAX	96		/* rows of the keyword table */
+#define CONFIG_FILE_MAX (64 * 1024) /* bytes in a file */
+#define CONFIG_LINE_MAX 8192        /* bytes in a line */
+#define CONFIG_NAME_MAX 32          /* bytes in [disk "name"] */
+#define CONFIG_NAMED_MAX 32         /* named sections of all kinds */
+#define CONFIG_RNG_MAX 8
+#define CONFIG_SECTIONS_MAX 32 /* rows of the section table */
+#define CONFIG_KEYWORDS_MAX 96 /* rows of the keyword table */
 
 /* Host architecture that the configuration is for; also bits of a mask. */
 enum config_arch {
@@ -56,46 +56,46 @@ enum config_arch {
 };
 
 enum config_reboot {
-	CONFIG_REBOOT_RESET,	/* same process, the guest boots again */
-	CONFIG_REBOOT_EXIT,	/* exit with EXIT_STATUS_GUEST_RESET */
+	CONFIG_REBOOT_RESET, /* same process, the guest boots again */
+	CONFIG_REBOOT_EXIT,  /* exit with EXIT_STATUS_GUEST_RESET */
 };
 
 enum config_irqchip {
-	CONFIG_IRQCHIP_SPLIT,	/* our IOAPIC, KVM's local APICs */
-	CONFIG_IRQCHIP_KERNEL,	/* all in KVM */
+	CONFIG_IRQCHIP_SPLIT,  /* our IOAPIC, KVM's local APICs */
+	CONFIG_IRQCHIP_KERNEL, /* all in KVM */
 };
 
 enum config_gic {
-	CONFIG_GIC_AUTO,	/* the newest that the host offers */
+	CONFIG_GIC_AUTO, /* the newest that the host offers */
 	CONFIG_GIC_V2,
 	CONFIG_GIC_V3,
 };
 
 enum config_serial {
-	CONFIG_SERIAL_STDIO,	/* the terminal or whatever stdin/stdout are */
-	CONFIG_SERIAL_NONE,	/* output discarded, no input */
+	CONFIG_SERIAL_STDIO, /* the terminal or whatever stdin/stdout are */
+	CONFIG_SERIAL_NONE,  /* output discarded, no input */
 };
 
 enum config_transport {
 	CONFIG_TRANSPORT_PCI,
-	CONFIG_TRANSPORT_TRANSITIONAL,	/* PCI with the legacy interface beside it */
+	CONFIG_TRANSPORT_TRANSITIONAL, /* PCI with the legacy interface beside it */
 	CONFIG_TRANSPORT_MMIO,
-	CONFIG_TRANSPORT_MMIO_LEGACY,	/* version 1 */
+	CONFIG_TRANSPORT_MMIO_LEGACY, /* version 1 */
 };
 
 /* [rng "name"] */
 struct config_rng {
 	enum config_transport transport;
-	uint64_t rate;			/* bytes a second; 0: no limit */
-	uint64_t burst;			/* bytes; 0: a second's worth */
+	uint64_t rate;  /* bytes a second; 0: no limit */
+	uint64_t burst; /* bytes; 0: a second's worth */
 };
 
 /* A named section in the order of the file: the order of attachment. */
 struct config_named {
 	const struct config_section *section;
 	char name[CONFIG_NAME_MAX + 1];
-	unsigned int index;	/* into the array of its kind */
-	int line;		/* of its header; 0: created by --set */
+	unsigned int index; /* into the array of its kind */
+	int line;           /* of its header; 0: created by --set */
 };
 
 /* Strings live as long as the config; NULL means "not set". */
@@ -108,21 +108,21 @@ struct config {
 		unsigned int count;
 	} cpu;
 	struct {
-		uint64_t size;			/* bytes */
+		uint64_t size; /* bytes */
 	} memory;
 	struct {
-		const char *kernel;		/* never NULL after config_check() */
-		const char *initrd;		/* or NULL */
-		const char *cmdline;		/* never NULL, may be empty */
-		bool copy;			/* read images, do not map them */
+		const char *kernel;  /* never NULL after config_check() */
+		const char *initrd;  /* or NULL */
+		const char *cmdline; /* never NULL, may be empty */
+		bool copy;           /* read images, do not map them */
 	} boot;
 	struct {
-		enum config_irqchip mode;	/* x86_64 */
-		enum config_gic gic;		/* arm64 */
+		enum config_irqchip mode; /* x86_64 */
+		enum config_gic gic;      /* arm64 */
 	} irqchip;
 	struct {
 		enum config_serial backend;
-		char *ready;			/* or NULL */
+		char *ready; /* or NULL */
 	} serial;
 
 	struct config_rng rng[CONFIG_RNG_MAX];
@@ -135,7 +135,7 @@ struct config {
 	const struct config_schema *schema;
 	enum config_arch arch;
 	char *file;
-	int section_line[CONFIG_SECTIONS_MAX];	/* plain sections; 0: absent */
+	int section_line[CONFIG_SECTIONS_MAX]; /* plain sections; 0: absent */
 	/* Row 0: plain sections; row 1 + n: named[n].. */
 	int origin[1 + CONFIG_NAMED_MAX][CONFIG_KEYWORDS_MAX];
 };
@@ -144,34 +144,34 @@ struct config {
  * The table.
  */
 enum keyword_type {
-	KEYWORD_STRING,		/* const char *: the rest of the line */
-	KEYWORD_NAME,		/* const char *: letters, digits, '.', '_', '-' */
-	KEYWORD_PATH,		/* const char *: relative to the file's directory */
-	KEYWORD_SIZE,		/* uint64_t: bytes, or with K, M, G, T */
-	KEYWORD_UINT,		/* unsigned int */
-	KEYWORD_BOOL,		/* bool: yes/no/on/off/true/false */
-	KEYWORD_ENUM,		/* enum: index into names */
+	KEYWORD_STRING, /* const char *: the rest of the line */
+	KEYWORD_NAME,   /* const char *: letters, digits, '.', '_', '-' */
+	KEYWORD_PATH,   /* const char *: relative to the file's directory */
+	KEYWORD_SIZE,   /* uint64_t: bytes, or with K, M, G, T */
+	KEYWORD_UINT,   /* unsigned int */
+	KEYWORD_BOOL,   /* bool: yes/no/on/off/true/false */
+	KEYWORD_ENUM,   /* enum: index into names */
 };
 
 struct keyword {
 	const char *section;
 	const char *key;
 	enum keyword_type type;
-	enum config_arch arch;	/* where it means something */
+	enum config_arch arch; /* where it means something */
 	bool required;
-	const char *def;	/* as one would write it; NULL: not set */
-	const char *def_arm64;	/* NULL: the same on arm64 */
-	uint64_t min, max;	/* value; for strings max is the length, bytes */
-	uint64_t step;		/* the value is a multiple of it; 0: any */
-	const char *const *names;	/* of an enum, ends with NULL */
-	size_t offset, size;	/* of the field in config or section struct */
-	const char *help;	/* one sentence, used in --help and vm.ini(5) */
+	const char *def;          /* as one would write it; NULL: not set */
+	const char *def_arm64;    /* NULL: the same on arm64 */
+	uint64_t min, max;        /* value; for strings max is the length, bytes */
+	uint64_t step;            /* the value is a multiple of it; 0: any */
+	const char *const *names; /* of an enum, ends with NULL */
+	size_t offset, size;      /* of the field in config or section struct */
+	const char *help;         /* one sentence, used in --help and vm.ini(5) */
 };
 
 struct config_section {
 	const char *name;
-	unsigned int max;	/* 0: plain; else how many [name "x"] */
-	size_t offset, size;	/* of the array of max structs, if named */
+	unsigned int max;    /* 0: plain; else how many [name "x"] */
+	size_t offset, size; /* of the array of max structs, if named */
 	const char *help;
 };
 
@@ -200,12 +200,11 @@ void config_free(struct config *cfg);
  * part is put before relative paths. Once for each cfg.
  * -EINVAL: bad configuration; -ENOMEM.
  */
-int config_parse(struct config *cfg, const char *text, size_t len,
-		 const char *file, struct err *err);
+int config_parse(struct config *cfg, const char *text, size_t len, const char *file,
+		 struct err *err);
 
 /* Read the file itself (at most CONFIG_FILE_MAX bytes) and parse it. */
-int config_load(struct config *cfg, const char *file,
-		struct err *err);
+int config_load(struct config *cfg, const char *file, struct err *err);
 
 /*
  * One --set argument: "section.key=value", "section.name.key=value". Comes
@@ -214,8 +213,7 @@ int config_load(struct config *cfg, const char *file,
  * relative to the current directory. A named section that does not exist is
  * created behind the others.
  */
-int config_set(struct config *cfg, const char *assignment,
-	       struct err *err);
+int config_set(struct config *cfg, const char *assignment, struct err *err);
 
 /*
  * What can be judged without a host: mandatory keywords, relations between
@@ -228,8 +226,8 @@ int config_check(const struct config *cfg, struct err *err);
  * config_where(cfg, &cfg->boot.kernel, buf, sizeof(buf)) gives "vm.ini:9",
  * "--set boot.kernel" or "default of boot.kernel". Returns buf.
  */
-const char *config_where(const struct config *cfg, const void *field,
-			 char *buf, size_t len);
+const char *config_where(const struct config *cfg, const void *field, char *buf,
+			 size_t len);
 
 /*
  * Write the effective values as a file that parses to the same values, with
@@ -239,7 +237,6 @@ const char *config_where(const struct config *cfg, const void *field,
 void config_dump(const struct config *cfg, const char *cwd, FILE *out);
 
 /* Write the keyword part of --help. */
-void config_help(enum config_arch arch, const struct config_schema *schema,
-		 FILE *out);
+void config_help(enum config_arch arch, const struct config_schema *schema, FILE *out);
 
 #endif

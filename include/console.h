@@ -33,7 +33,7 @@ enum {
 
 /* From within the reactor; must not free the console there. */
 struct console_ops {
-	void (*quit)(void *arg);       /* Ctrl-A x */
+	void (*quit)(void *arg); /* Ctrl-A x */
 	/* These bytes went out; may be NULL. */
 	void (*output)(void *arg, const uint8_t *buf, size_t len);
 };

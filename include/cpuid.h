@@ -22,10 +22,10 @@ struct cpuid_entry {
 };
 
 struct cpuid_vcpu {
-	unsigned id;		/* = APIC id */
+	unsigned id; /* = APIC id */
 	unsigned ncpu;
-	bool tsc_deadline;	/* KVM emulates the deadline mode of the APIC timer */
-	bool amd;		/* found by cpuid_for_vcpu() itself */
+	bool tsc_deadline; /* KVM emulates the deadline mode of the APIC timer */
+	bool amd;          /* found by cpuid_for_vcpu() itself */
 };
 
 /* Rewrites n entries in place, with room for max; returns how many there are then. */

@@ -18,27 +18,27 @@ struct pci_segment;
 struct slot_list;
 
 struct devtree_gic {
-	unsigned version;		/* 2 or 3 */
+	unsigned version; /* 2 or 3 */
 	uint64_t dist_base, dist_len;
-	uint64_t cpu_base, cpu_len;	/* v2: CPU interface; v3: redistributors */
-	uint64_t its_base, its_len;	/* v3 with ITS; its_len 0: none */
+	uint64_t cpu_base, cpu_len; /* v2: CPU interface; v3: redistributors */
+	uint64_t its_base, its_len; /* v3 with ITS; its_len 0: none */
 };
 
 enum { DEVTREE_RNG_SEED_LEN = 64 };
 
 /* Randomness for the guest, which makes it its own at once and wipes it here. */
 struct devtree_seed {
-	uint8_t rng[DEVTREE_RNG_SEED_LEN];	/* for its entropy pool */
-	uint64_t kaslr;			/* where the kernel goes; 0: not randomised */
+	uint8_t rng[DEVTREE_RNG_SEED_LEN]; /* for its entropy pool */
+	uint64_t kaslr;                    /* where the kernel goes; 0: not randomised */
 };
 
 struct devtree {
 	unsigned ncpu;
-	const uint64_t *mpidr;		/* affinity of each CPU, ncpu of them */
-	const struct memory *memory;	/* ranges */
+	const uint64_t *mpidr;       /* affinity of each CPU, ncpu of them */
+	const struct memory *memory; /* ranges */
 	const char *cmdline;
-	uint64_t initrd_gpa, initrd_len;	/* len 0: none */
-	const struct devtree_seed *seed;	/* NULL: none */
+	uint64_t initrd_gpa, initrd_len; /* len 0: none */
+	const struct devtree_seed *seed; /* NULL: none */
 	struct devtree_gic gic;
 	const struct slot_list *slots;
 	/*

@@ -12,8 +12,8 @@
 #define VMM_ERR_H
 
 struct err {
-	int status;		/* enum exit_status of exit_status.h; 0: host error */
-	char text[512];		/* "" or one line, no newline, no "vmm: " prefix */
+	int status;     /* enum exit_status of exit_status.h; 0: host error */
+	char text[512]; /* "" or one line, no newline, no "vmm: " prefix */
 };
 
 /* Records the text and returns -errnum; errnum is positive. */

@@ -24,17 +24,17 @@ enum exit_kind {
 	EXIT_PIO_WRITE,
 	EXIT_MMIO_READ,
 	EXIT_MMIO_WRITE,
-	EXIT_IOAPIC_EOI,	/* addr: vector */
-	EXIT_RESET,		/* the guest asked for it: PSCI */
+	EXIT_IOAPIC_EOI, /* addr: vector */
+	EXIT_RESET,      /* the guest asked for it: PSCI */
 	EXIT_POWEROFF,
-	EXIT_CRASH,		/* this vCPU cannot go on; vcpu_crash_text() says why */
-	EXIT_HOST_ERROR,	/* KVM_RUN failed; the same text */
+	EXIT_CRASH,      /* this vCPU cannot go on; vcpu_crash_text() says why */
+	EXIT_HOST_ERROR, /* KVM_RUN failed; the same text */
 	EXIT_KINDS
 };
 
 struct exit {
 	uint8_t kind;
-	uint8_t len;		/* of an access: 1, 2, 4 or 8 */
+	uint8_t len; /* of an access: 1, 2, 4 or 8 */
 	uint16_t vcpu;
 	uint64_t addr;
 	uint64_t data;

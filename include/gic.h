@@ -15,9 +15,9 @@ struct irqchip;
 struct vm;
 
 enum {
-	GIC_SPIS = 96,		/* inputs; INTIDs 32 .. 127 */
+	GIC_SPIS = 96, /* inputs; INTIDs 32 .. 127 */
 	GIC_V2_CPUS_MAX = 8,
-	GIC_V3_CPUS_MAX = 512,	/* as many redistributors as there is room for */
+	GIC_V3_CPUS_MAX = 512, /* as many redistributors as there is room for */
 };
 
 /*

@@ -27,23 +27,23 @@ enum { IMAGE_SEGMENTS_MAX = 16 };
 
 struct image_segment {
 	uint64_t gpa;
-	uint64_t off;		/* in the image: the file, or image.data if unpacked */
+	uint64_t off; /* in the image: the file, or image.data if unpacked */
 	uint64_t file_len;
-	uint64_t mem_len;	/* >= file_len; the rest is zero (RAM starts as zero) */
+	uint64_t mem_len; /* >= file_len; the rest is zero (RAM starts as zero) */
 };
 
 struct image {
 	enum image_kind kind;
 	struct image_segment segment[IMAGE_SEGMENTS_MAX];
 	unsigned nsegment;
-	uint64_t entry;		/* guest-physical */
-	uint64_t end;		/* first free byte behind the running kernel, bss
+	uint64_t entry;       /* guest-physical */
+	uint64_t end;         /* first free byte behind the running kernel, bss
 				 * and bzImage init_size included */
-	uint64_t initrd_max;	/* highest address the initrd's last byte may have */
-	const uint8_t *setup;	/* bzImage: setup header, to be copied into the zero
+	uint64_t initrd_max;  /* highest address the initrd's last byte may have */
+	const uint8_t *setup; /* bzImage: setup header, to be copied into the zero
 				 * page at 0x1f1 */
 	size_t setup_len;
-	uint8_t *unpacked;	/* NULL, or malloc'd: segments refer to this, not to
+	uint8_t *unpacked; /* NULL, or malloc'd: segments refer to this, not to
 				 * the file */
 	size_t unpacked_len;
 };
@@ -54,8 +54,8 @@ struct image {
  * "is a gzip stream that ends early", "is a raw vmlinux without a PVH note: ...").
  * The text begins with the verb: the caller puts "kernel PATH " before it.
  */
-int image_parse(enum image_arch arch, const uint8_t *data, size_t len,
-		uint64_t ram_base, uint64_t ram_len, struct image *ret, struct err *e);
+int image_parse(enum image_arch arch, const uint8_t *data, size_t len, uint64_t ram_base,
+		uint64_t ram_len, struct image *ret, struct err *e);
 void image_fini(struct image *img);
 
 #endif

@@ -32,7 +32,7 @@ struct ioapic {
 	const struct ioapic_ops *ops;
 	void *arg;
 	uint64_t redir[IOAPIC_PINS];
-	uint32_t wire;		/* level of each pin */
+	uint32_t wire; /* level of each pin */
 	uint8_t select;
 	uint8_t id;
 };

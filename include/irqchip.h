@@ -20,13 +20,13 @@ struct irqchip;
 
 enum {
 	IRQCHIP_GSI_MAX = 256,
-	IRQCHIP_SHARERS_MAX = 64,	/* bits in a word of wired-OR state */
+	IRQCHIP_SHARERS_MAX = 64, /* bits in a word of wired-OR state */
 };
 
 struct msi_msg {
 	uint64_t addr;
 	uint32_t data;
-	uint32_t devid;		/* requester id, for the ITS; ignored on x86-64 */
+	uint32_t devid; /* requester id, for the ITS; ignored on x86-64 */
 };
 
 struct irqchip_ops {
@@ -47,16 +47,16 @@ struct irqchip_ops {
 struct irq_line {
 	struct irqchip *chip;
 	uint16_t gsi;
-	uint8_t sharer;		/* bit in chip->wire[gsi] */
-	uint8_t trigger;	/* enum irq_trigger */
+	uint8_t sharer;  /* bit in chip->wire[gsi] */
+	uint8_t trigger; /* enum irq_trigger */
 };
 
 struct irqchip {
 	const struct irqchip_ops *ops;
 	unsigned ngsi;
-	uint64_t wire[IRQCHIP_GSI_MAX];		/* asserted sharers of each input */
-	uint8_t sharers[IRQCHIP_GSI_MAX];	/* how many were handed out */
-	uint8_t trigger[IRQCHIP_GSI_MAX];	/* of the first sharer */
+	uint64_t wire[IRQCHIP_GSI_MAX];   /* asserted sharers of each input */
+	uint8_t sharers[IRQCHIP_GSI_MAX]; /* how many were handed out */
+	uint8_t trigger[IRQCHIP_GSI_MAX]; /* of the first sharer */
 };
 
 void irqchip_init(struct irqchip *chip, const struct irqchip_ops *ops, unsigned ngsi);

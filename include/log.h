@@ -33,7 +33,7 @@ enum { LOG_GUEST_BURST = 5 };
 
 /* All zero is a valid start. One for each device; reactor thread. */
 struct ratelimit {
-	uint64_t next_ns;	/* CLOCK_MONOTONIC, when the next line may go */
+	uint64_t next_ns; /* CLOCK_MONOTONIC, when the next line may go */
 	uint32_t said;
 	uint32_t dropped;
 };

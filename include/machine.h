@@ -25,16 +25,16 @@ enum machine_end {
 	MACHINE_RUNNING,
 	MACHINE_POWEROFF,
 	MACHINE_RESET,
-	MACHINE_CRASH,		/* the guest cannot go on: text in machine_end_text() */
-	MACHINE_HOST_ERROR,	/* the host cannot: likewise */
-	MACHINE_QUIT,		/* asked for by the console */
-	MACHINE_KILLED,		/* by a signal */
+	MACHINE_CRASH,      /* the guest cannot go on: text in machine_end_text() */
+	MACHINE_HOST_ERROR, /* the host cannot: likewise */
+	MACHINE_QUIT,       /* asked for by the console */
+	MACHINE_KILLED,     /* by a signal */
 };
 
 /* What a machine is given by the host side; all of it outlives the machine. */
 struct machine_host {
 	struct reactor *reactor;
-	struct chr *serial;	/* back of the serial port */
+	struct chr *serial; /* back of the serial port */
 	struct timing *timing;
 };
 

@@ -30,7 +30,7 @@ struct memory_range {
 struct memory {
 	struct memory_range range[MEMORY_RANGES_MAX];
 	unsigned n;
-	uint8_t *map;		/* the one reservation behind all ranges; NULL: not ours */
+	uint8_t *map; /* the one reservation behind all ranges; NULL: not ours */
 	size_t map_len;
 };
 
@@ -65,8 +65,8 @@ int memory_read(const struct memory *m, uint64_t gpa, void *buf, size_t len);
  * and all of it where they do not agree.  -EFAULT: not RAM; -EIO: the file is
  * shorter than off + len; or what pread/mmap say.
  */
-int memory_load_file(struct memory *m, uint64_t gpa, int fd, uint64_t off,
-		     uint64_t len, int copy);
+int memory_load_file(struct memory *m, uint64_t gpa, int fd, uint64_t off, uint64_t len,
+		     int copy);
 
 /* Bytes of all ranges. */
 uint64_t memory_size(const struct memory *m);

@@ -88,7 +88,7 @@ void reactor_signal_stop(struct reactor *r, struct reactor_signal *s);
  */
 struct reactor_poll {
 	bool (*poll)(struct reactor_poll *p);
-	struct reactor_poll *next;	/* the reactor's */
+	struct reactor_poll *next; /* the reactor's */
 };
 
 void reactor_poll_start(struct reactor *r, struct reactor_poll *p);

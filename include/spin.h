@@ -22,14 +22,14 @@ enum {
 	SPIN_MIN_NS = 500,
 	SPIN_WAKE_MIN_NS = 20000,
 	SPIN_WAKE_MAX_NS = 100000,
-	SPIN_PROBE_MIN = 16,		/* waits until the first probe */
+	SPIN_PROBE_MIN = 16, /* waits until the first probe */
 	SPIN_PROBE_MAX = 1 << 16,
 };
 
 struct spin {
-	uint32_t wake_ns;	/* what one sleep and wake-up costs, smoothed */
+	uint32_t wake_ns; /* what one sleep and wake-up costs, smoothed */
 	uint32_t budget_ns;
-	uint32_t probe_in;	/* waits left until a probe */
+	uint32_t probe_in; /* waits left until a probe */
 	uint32_t probe_every;
 	bool never;
 };

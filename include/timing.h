@@ -14,21 +14,21 @@
 #include <stdint.h>
 
 enum timing_stage {
-	TIMING_EXEC,		/* the process started: proc(5), coarse */
+	TIMING_EXEC, /* the process started: proc(5), coarse */
 	TIMING_MAIN,
-	TIMING_CONFIG,		/* configuration parsed */
-	TIMING_VM,		/* VM created */
-	TIMING_LOADED,		/* kernel, initrd, tables in place */
-	TIMING_RUN,		/* first KVM_RUN */
-	TIMING_CONSOLE,		/* first console byte */
-	TIMING_READY,		/* the guest wrote serial.ready: vm.ini(5) */
-	TIMING_STOPPED,		/* the guest stopped */
+	TIMING_CONFIG,  /* configuration parsed */
+	TIMING_VM,      /* VM created */
+	TIMING_LOADED,  /* kernel, initrd, tables in place */
+	TIMING_RUN,     /* first KVM_RUN */
+	TIMING_CONSOLE, /* first console byte */
+	TIMING_READY,   /* the guest wrote serial.ready: vm.ini(5) */
+	TIMING_STOPPED, /* the guest stopped */
 	TIMING_EXIT,
 	TIMING_STAGES
 };
 
 struct timing {
-	_Atomic uint64_t ns[TIMING_STAGES];	/* CLOCK_MONOTONIC; 0: not reached */
+	_Atomic uint64_t ns[TIMING_STAGES]; /* CLOCK_MONOTONIC; 0: not reached */
 };
 
 enum { TIMING_READY_MAX = 64 };
@@ -37,7 +37,7 @@ enum { TIMING_READY_MAX = 64 };
 struct timing_watch {
 	const char *text;
 	size_t len;
-	char last[TIMING_READY_MAX];	/* the last len bytes of the stream */
+	char last[TIMING_READY_MAX]; /* the last len bytes of the stream */
 };
 
 void timing_watch_init(struct timing_watch *w, const char *text);

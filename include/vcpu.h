@@ -32,7 +32,7 @@ struct vcpu_env {
 	unsigned nposted;
 	unsigned ncpu;
 	struct timing *timing;
-	void *arch;		/* x86-64: the CPUID table; see vcpu_env_init() */
+	void *arch; /* x86-64: the CPUID table; see vcpu_env_init() */
 };
 
 /* Once for a machine, before its first vcpu_new(): what is the same for all vCPUs. */
@@ -41,11 +41,11 @@ void vcpu_env_fini(struct vcpu_env *env);
 
 /* Where the boot CPU starts. The others wait for INIT/SIPI or PSCI CPU_ON. */
 struct vcpu_boot {
-	uint64_t entry;		/* guest-physical = virtual */
-	uint64_t arg;		/* x86-64: rsi (bzImage) or rbx (PVH); arm64: x0 */
-	bool long_mode;		/* x86-64: 64-bit entry; else 32-bit, paging off */
-	uint64_t cr3;		/* x86-64 long mode: identity-mapping page table */
-	uint64_t gdt;		/* x86-64: GDT: entry 2 (0x10) code, 3 (0x18) data */
+	uint64_t entry; /* guest-physical = virtual */
+	uint64_t arg;   /* x86-64: rsi (bzImage) or rbx (PVH); arm64: x0 */
+	bool long_mode; /* x86-64: 64-bit entry; else 32-bit, paging off */
+	uint64_t cr3;   /* x86-64 long mode: identity-mapping page table */
+	uint64_t gdt;   /* x86-64: GDT: entry 2 (0x10) code, 3 (0x18) data */
 	uint16_t gdt_limit;
 };
 

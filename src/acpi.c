@@ -22,8 +22,8 @@ struct out {
 	uint8_t *buf;
 	size_t cap;
 	size_t len;
-	uint64_t gpa;		/* of buf */
-	uint64_t dsdt;		/* guest address */
+	uint64_t gpa;  /* of buf */
+	uint64_t dsdt; /* guest address */
 	bool full;
 };
 
@@ -77,10 +77,10 @@ table_begin(struct out *o, const char *signature, uint8_t revision)
 	if (h) {
 		memcpy(h, signature, 4);
 		h[8] = revision;
-		memcpy(h + 10, "VMM   ", 6);		/* OEM */
-		memcpy(h + 16, "VMM     ", 8);		/* OEM table */
+		memcpy(h + 10, "VMM   ", 6);   /* OEM */
+		memcpy(h + 16, "VMM     ", 8); /* OEM table */
 		le32_put(h + 24, 1);
-		memcpy(h + 28, "VMM ", 4);		/* creator */
+		memcpy(h + 28, "VMM ", 4); /* creator */
 		le32_put(h + 32, 1);
 	}
 	return start;
@@ -100,7 +100,7 @@ table_end(struct out *o, size_t start)
 static void
 write_dsdt(struct out *o)
 {
-	size_t start = table_begin(o, "DSDT", 2);	/* 2: integers have 64 bits */
+	size_t start = table_begin(o, "DSDT", 2); /* 2: integers have 64 bits */
 	struct aml a;
 
 	o->dsdt = o->gpa + start;
@@ -151,16 +151,16 @@ enum fadt_flags {
 	FLAG_HW_REDUCED_ACPI = 1 << 20,
 };
 
-enum { RTC_CENTURY = 0x32 };	/* where rtc_cmos.c has it */
+enum { RTC_CENTURY = 0x32 }; /* where rtc_cmos.c has it */
 
 /* Generic Address Structure of a register of one byte, 5.2.3.2. */
 static void
 put_gas(uint8_t *p, const struct bus_slot *slot, unsigned off)
 {
 	p[0] = slot->space == SPACE_PIO ? 1 : 0;
-	p[1] = 8;	/* bits */
-	p[2] = 0;	/* first bit */
-	p[3] = 1;	/* byte access */
+	p[1] = 8; /* bits */
+	p[2] = 0; /* first bit */
+	p[3] = 1; /* byte access */
 	le64_put(p + 4, slot->base + off);
 }
 
@@ -219,7 +219,7 @@ madt_cpu(struct out *o, unsigned id)
 
 		le32_put(e + 4, id);
 		le32_put(e + 8, enabled);
-		le32_put(e + 12, id);	/* processor UID */
+		le32_put(e + 12, id); /* processor UID */
 		append(o, e, sizeof(e));
 	}
 }
@@ -230,7 +230,7 @@ madt_ioapic(struct out *o)
 	uint8_t e[12] = { MADT_IOAPIC, sizeof(e), o->am->ioapic_id };
 
 	le32_put(e + 4, o->am->ioapic_base);
-	le32_put(e + 8, 0);		/* its first GSI */
+	le32_put(e + 8, 0); /* its first GSI */
 	append(o, e, sizeof(e));
 }
 
@@ -250,7 +250,8 @@ madt_overrides(struct out *o)
 			continue;
 		done |= 1u << irq_line_gsi(irq);
 
-		uint8_t e[10] = { MADT_OVERRIDE, sizeof(e), 0, (uint8_t)irq_line_gsi(irq) };
+		uint8_t e[10] = { MADT_OVERRIDE, sizeof(e), 0,
+				  (uint8_t)irq_line_gsi(irq) };
 
 		le32_put(e + 4, irq_line_gsi(irq));
 		le16_put(e + 8, level_high);
@@ -263,8 +264,9 @@ static void
 madt_nmi(struct out *o)
 {
 	const uint8_t xapic[6] = { MADT_LAPIC_NMI, sizeof(xapic), 0xff, 0, 0, 1 };
-	const uint8_t x2apic[12] = { MADT_X2APIC_NMI, sizeof(x2apic), 0, 0,
-				     0xff, 0xff, 0xff, 0xff, 1 };
+	const uint8_t x2apic[12] = {
+		MADT_X2APIC_NMI, sizeof(x2apic), 0, 0, 0xff, 0xff, 0xff, 0xff, 1
+	};
 
 	append(o, xapic, sizeof(xapic));
 	if (o->am->ncpu > XAPIC_IDS)
@@ -274,7 +276,7 @@ madt_nmi(struct out *o)
 static void
 write_madt(struct out *o)
 {
-	uint8_t head[8] = { 0 };	/* flags 0: no 8259 */
+	uint8_t head[8] = { 0 }; /* flags 0: no 8259 */
 
 	le32_put(head, o->am->lapic_base);
 	append(o, head, sizeof(head));
@@ -302,8 +304,8 @@ write_mcfg(struct out *o)
 static const struct {
 	const char *signature;
 	uint8_t revision;
-	bool pci;                       /* only where there is PCI */
-	void (*write)(struct out *o);	/* what follows the header */
+	bool pci;                     /* only where there is PCI */
+	void (*write)(struct out *o); /* what follows the header */
 } listed[] = {
 	{ "FACP", 6, false, write_fadt },
 	{ "APIC", 5, false, write_madt },

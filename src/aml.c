@@ -128,7 +128,7 @@ aml_end(struct aml *a, size_t mark)
 	for (size_t i = 1; i < n; i++)
 		pkg[i] = (uint8_t)(total >> (4 + 8 * (i - 1)));
 
-	put(a, pkg, n);		/* makes the room, or finds that there is none */
+	put(a, pkg, n); /* makes the room, or finds that there is none */
 	if (a->full)
 		return;
 	memmove(a->buf + mark + n, a->buf + mark, body);
@@ -161,7 +161,7 @@ aml_method(struct aml *a, const char *name, unsigned nargs)
 	put8(a, OP_METHOD);
 	size_t mark = a->len;
 	aml_path(a, name);
-	put8(a, nargs);		/* flags: not serialised, sync level 0 */
+	put8(a, nargs); /* flags: not serialised, sync level 0 */
 	return mark;
 }
 
@@ -198,12 +198,9 @@ aml_int(struct aml *a, uint64_t val)
 		uint8_t op;
 		uint8_t len;
 	} form[] = {
-		{ 0, OP_ZERO, 0 },
-		{ 1, OP_ONE, 0 },
-		{ UINT8_MAX, OP_BYTE, 1 },
-		{ UINT16_MAX, OP_WORD, 2 },
-		{ UINT32_MAX, OP_DWORD, 4 },
-		{ UINT64_MAX, OP_QWORD, 8 },
+		{ 0, OP_ZERO, 0 },           { 1, OP_ONE, 0 },
+		{ UINT8_MAX, OP_BYTE, 1 },   { UINT16_MAX, OP_WORD, 2 },
+		{ UINT32_MAX, OP_DWORD, 4 }, { UINT64_MAX, OP_QWORD, 8 },
 	};
 	unsigned i = 0;
 
@@ -287,7 +284,7 @@ aml_and_local(struct aml *a, unsigned n, uint64_t mask)
 	put8(a, OP_AND);
 	aml_local(a, n);
 	aml_int(a, mask);
-	put8(a, OP_ZERO);	/* no target */
+	put8(a, OP_ZERO); /* no target */
 }
 
 void
@@ -324,7 +321,8 @@ aml_notify(struct aml *a)
 /* ---- registers ---- */
 
 void
-aml_region(struct aml *a, const char *name, enum aml_space space, uint64_t base, uint64_t len)
+aml_region(struct aml *a, const char *name, enum aml_space space, uint64_t base,
+	   uint64_t len)
 {
 	put8(a, OP_EXT);
 	put8(a, OP_EXT_REGION);
@@ -387,7 +385,7 @@ void
 aml_resources_end(struct aml *a, size_t mark)
 {
 	put8(a, RES_END_TAG);
-	put8(a, 0);		/* checksum: 0 is "take it as right" */
+	put8(a, 0); /* checksum: 0 is "take it as right" */
 	if (a->full)
 		return;
 	le16_put(a->buf + mark + 1, (uint16_t)(a->len - mark - BUFFER_SIZE_LEN));
@@ -398,10 +396,10 @@ void
 aml_res_io(struct aml *a, uint16_t base, uint8_t len)
 {
 	put8(a, RES_IO);
-	put8(a, 1);		/* decodes 16 bits */
+	put8(a, 1); /* decodes 16 bits */
 	put_le(a, base, 2);
 	put_le(a, base, 2);
-	put8(a, 1);		/* alignment */
+	put8(a, 1); /* alignment */
 	put8(a, len);
 }
 
@@ -410,7 +408,7 @@ res_memory32(struct aml *a, uint32_t base, uint32_t len)
 {
 	put8(a, RES_MEMORY32_FIXED);
 	put_le(a, 9, 2);
-	put8(a, 1);		/* read-write */
+	put8(a, 1); /* read-write */
 	put_le(a, base, 4);
 	put_le(a, len, 4);
 }
@@ -508,6 +506,6 @@ aml_res_interrupt(struct aml *a, uint32_t gsi, bool level, bool shared)
 	put8(a, RES_INTERRUPT);
 	put_le(a, 6, 2);
 	put8(a, CONSUMER | (level ? 0 : EDGE) | (shared ? SHARED : 0));
-	put8(a, 1);		/* one of them */
+	put8(a, 1); /* one of them */
 	put_le(a, gsi, 4);
 }

@@ -30,9 +30,9 @@ enum {
 
 /* A file that the configuration names; what is said of it begins with who. */
 struct file {
-	const char *what;	/* "kernel" */
+	const char *what; /* "kernel" */
 	const char *path;
-	const char *where;	/* "vm.ini:9" or NULL */
+	const char *where; /* "vm.ini:9" or NULL */
 	int fd;
 	uint64_t len;
 };
@@ -49,10 +49,8 @@ type_noun(mode_t mode)
 		mode_t type;
 		const char *noun;
 	} nouns[] = {
-		{ S_IFDIR, "directory" },
-		{ S_IFIFO, "FIFO" },
-		{ S_IFCHR, "character device" },
-		{ S_IFBLK, "block device" },
+		{ S_IFDIR, "directory" },        { S_IFIFO, "FIFO" },
+		{ S_IFCHR, "character device" }, { S_IFBLK, "block device" },
 		{ S_IFSOCK, "socket" },
 	};
 
@@ -101,7 +99,8 @@ static int
 load_error(const struct file *f, int r, struct err *e)
 {
 	if (r == -EIO)
-		return refuse(f, e, EIO, ": %s", "cannot be read to its end: a bad disk, or it "
+		return refuse(f, e, EIO, ": %s",
+			      "cannot be read to its end: a bad disk, or it "
 			      "became shorter just now");
 	return refuse(f, e, -r, ": %s", strerror(-r));
 }
@@ -144,8 +143,8 @@ highest(uint64_t lo, uint64_t hi, uint64_t len)
  * the file is mapped.
  */
 static int
-place_initrd(enum image_arch arch, const struct memory_range *ram, const struct image *img,
-	     const struct file *f, uint64_t *ret, struct err *e)
+place_initrd(enum image_arch arch, const struct memory_range *ram,
+	     const struct image *img, const struct file *f, uint64_t *ret, struct err *e)
 {
 	uint64_t lo = align_up(img->end, PAGE_LEN);
 	uint64_t hi = ram->gpa + ram->len;
@@ -161,12 +160,15 @@ place_initrd(enum image_arch arch, const struct memory_range *ram, const struct 
 	if (at == 0)
 		at = highest(lo, min_u64(below, hi), f->len);
 	if (at == 0)
-		return refuse(f, e, ENOMEM, " has %llu KiB, but of %llu MiB RAM only %llu KiB are "
+		return refuse(f, e, ENOMEM,
+			      " has %llu KiB, but of %llu MiB RAM only %llu KiB are "
 			      "left beside the kernel: raise memory.size",
 			      (unsigned long long)((f->len - 1) / 1024 + 1),
 			      (unsigned long long)(ram->len >> 20),
-			      (unsigned long long)(min_u64(below, hi) > lo ?
-						   (min_u64(below, hi) - lo) >> 10 : 0));
+			      (unsigned long long)(min_u64(below, hi) > lo
+							   ? (min_u64(below, hi) - lo) >>
+								     10
+							   : 0));
 	*ret = at;
 	return 0;
 }
@@ -183,9 +185,11 @@ load_segments(struct memory *m, const struct image *img, const struct file *f, i
 		const struct image_segment *seg = &img->segment[i];
 
 		if (img->unpacked)
-			r = memory_write(m, seg->gpa, img->unpacked + seg->off, seg->file_len);
+			r = memory_write(m, seg->gpa, img->unpacked + seg->off,
+					 seg->file_len);
 		else
-			r = memory_load_file(m, seg->gpa, f->fd, seg->off, seg->file_len, copy);
+			r = memory_load_file(m, seg->gpa, f->fd, seg->off, seg->file_len,
+					     copy);
 	}
 	return r < 0 ? load_error(f, r, e) : 0;
 }
@@ -212,7 +216,9 @@ load_kernel(enum image_arch arch, const struct boot_source *src, struct memory *
 	    struct image *ret, struct err *e)
 {
 	struct file f = {
-		.what = "kernel", .path = src->kernel, .where = src->kernel_where,
+		.what = "kernel",
+		.path = src->kernel,
+		.where = src->kernel_where,
 	};
 	const struct memory_range *ram = &m->range[0];
 	uint64_t ram_len = arch == IMAGE_ARM64 ? fdt_block(ram) - ram->gpa : ram->len;
@@ -252,12 +258,15 @@ load_initrd(enum image_arch arch, const struct boot_source *src, struct memory *
 	    struct boot_loaded *ret, struct err *e)
 {
 	struct file f = {
-		.what = "initrd", .path = src->initrd, .where = src->initrd_where,
+		.what = "initrd",
+		.path = src->initrd,
+		.where = src->initrd_where,
 	};
 	int r = file_open(&f, e);
 
 	if (r == 0)
-		r = place_initrd(arch, &m->range[0], &ret->image, &f, &ret->initrd_gpa, e);
+		r = place_initrd(arch, &m->range[0], &ret->image, &f, &ret->initrd_gpa,
+				 e);
 	if (r == 0) {
 		ret->initrd_len = f.len;
 		r = memory_load_file(m, ret->initrd_gpa, f.fd, 0, f.len, src->copy);

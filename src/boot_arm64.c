@@ -20,9 +20,11 @@ boot_arch_finish(struct memory *m, const struct boot_loaded *bl, uint64_t tables
 {
 	(void)m;
 	if (strlen(bl->cmdline) > CMDLINE_LEN_MAX)
-		return err_set_status(e, EXIT_STATUS_CONFIG, E2BIG, "%s: the command line has "
+		return err_set_status(e, EXIT_STATUS_CONFIG, E2BIG,
+				      "%s: the command line has "
 				      "%zu characters, arm64 kernels take %d",
-				      bl->cmdline_where, strlen(bl->cmdline), CMDLINE_LEN_MAX);
+				      bl->cmdline_where, strlen(bl->cmdline),
+				      CMDLINE_LEN_MAX);
 	*ret = (struct vcpu_boot){ .entry = bl->image.entry, .arg = tables };
 	return 0;
 }

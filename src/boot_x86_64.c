@@ -60,7 +60,8 @@ memory_map(const struct memory *m)
 		uint64_t gpa = m->range[i].gpa;
 		uint64_t end = gpa + m->range[i].len;
 
-		map_add(&map, gpa < X86_HIGH_RAM_GPA ? X86_HIGH_RAM_GPA : gpa, end, MAP_RAM);
+		map_add(&map, gpa < X86_HIGH_RAM_GPA ? X86_HIGH_RAM_GPA : gpa, end,
+			MAP_RAM);
 	}
 	return map;
 }
@@ -142,15 +143,15 @@ write_page_tables(const struct memory *m)
 		le64_put(p + PAGE_LEN + i * 8,
 			 (gpa + (2 + i) * PAGE_LEN) | PRESENT | WRITABLE);
 	for (uint64_t i = 0; i < PDS * ENTRIES; i++)
-		le64_put(p + 2 * PAGE_LEN + i * 8, i * MiB(2) | PRESENT | WRITABLE | LARGE);
+		le64_put(p + 2 * PAGE_LEN + i * 8,
+			 i * MiB(2) | PRESENT | WRITABLE | LARGE);
 	return 0;
 }
 
 /* boot.rst: __BOOT_CS 0x10 execute/read, __BOOT_DS 0x18 read/write, 4 GiB, flat. */
 static const uint64_t gdt[] = {
-	0, 0,
-	0x00af9b000000ffff,	/* 64-bit code, accessed */
-	0x00cf93000000ffff,	/* data, accessed */
+	0, 0, 0x00af9b000000ffff, /* 64-bit code, accessed */
+	0x00cf93000000ffff,       /* data, accessed */
 };
 
 static int
@@ -286,15 +287,17 @@ boot_arch_finish(struct memory *m, const struct boot_loaded *bl, uint64_t tables
 	struct vcpu_boot boot;
 
 	if (len > cmdline_max(bl))
-		return err_set_status(e, EXIT_STATUS_CONFIG, E2BIG, "%s: the command line has "
+		return err_set_status(e, EXIT_STATUS_CONFIG, E2BIG,
+				      "%s: the command line has "
 				      "%zu characters, this kernel takes %zu",
 				      bl->cmdline_where, len, cmdline_max(bl));
 	int r = memory_write(m, X86_CMDLINE_GPA, bl->cmdline, len + 1);
 	if (r == 0)
-		r = bl->image.kind == IMAGE_BZIMAGE ? finish_bzimage(m, bl, tables, &boot) :
-						      finish_pvh(m, bl, tables, &boot);
+		r = bl->image.kind == IMAGE_BZIMAGE ? finish_bzimage(m, bl, tables, &boot)
+						    : finish_pvh(m, bl, tables, &boot);
 	if (r < 0)
-		return err_set_status(e, EXIT_STATUS_CONFIG, -r, "memory.size: the guest has "
+		return err_set_status(e, EXIT_STATUS_CONFIG, -r,
+				      "memory.size: the guest has "
 				      "less than 1 MiB of RAM");
 	*ret = boot;
 	return 0;

@@ -164,8 +164,7 @@ row_free(const struct bus *bus, enum device_kind kind)
 {
 	unsigned i = 0;
 
-	while (i < bus->nrow &&
-	       (bus->row[i].kind != kind || bus->rows_taken >> i & 1))
+	while (i < bus->nrow && (bus->row[i].kind != kind || bus->rows_taken >> i & 1))
 		i++;
 	return i;
 }
@@ -193,7 +192,7 @@ bus_attach(struct bus *bus, const struct bus_device *dev, const struct bus_slot 
 	unsigned i = row_free(bus, dev->kind);
 	int err;
 
-	assert(bus->nrow <= 64);	/* bits in rows_taken */
+	assert(bus->nrow <= 64); /* bits in rows_taken */
 	if (i == bus->nrow)
 		return -ENODEV;
 	if (list->n == BUS_SLOTS_MAX)

@@ -47,23 +47,20 @@ config_section_find(const struct config_schema *schema, struct span name)
 }
 
 void *
-config_field(const struct config *cfg, unsigned int row,
-	     const struct keyword *kw)
+config_field(const struct config *cfg, unsigned int row, const struct keyword *kw)
 {
 	char *base = (char *)(uintptr_t)cfg;
 
 	if (row > 0) {
 		const struct config_named *named = &cfg->named[row - 1];
 
-		base += named->section->offset +
-			named->index * named->section->size;
+		base += named->section->offset + named->index * named->section->size;
 	}
 	return base + kw->offset;
 }
 
 const char *
-config_field_string(const struct config *cfg, unsigned int row,
-		    const struct keyword *kw)
+config_field_string(const struct config *cfg, unsigned int row, const struct keyword *kw)
 {
 	const char *s;
 
@@ -72,8 +69,7 @@ config_field_string(const struct config *cfg, unsigned int row,
 }
 
 uint64_t
-config_field_number(const struct config *cfg, unsigned int row,
-		    const struct keyword *kw)
+config_field_number(const struct config *cfg, unsigned int row, const struct keyword *kw)
 {
 	const void *field = config_field(cfg, row, kw);
 	uint64_t u64;
@@ -130,13 +126,12 @@ store_string(struct config *cfg, unsigned int row, const struct keyword *kw,
 const char *
 keyword_default(const struct keyword *kw, enum config_arch arch)
 {
-	return arch == CONFIG_ARCH_ARM64 && kw->def_arm64 != NULL ? kw->def_arm64 :
-								     kw->def;
+	return arch == CONFIG_ARCH_ARM64 && kw->def_arm64 != NULL ? kw->def_arm64
+								  : kw->def;
 }
 
 void
-config_field_reset(struct config *cfg, unsigned int row,
-		   const struct keyword *kw)
+config_field_reset(struct config *cfg, unsigned int row, const struct keyword *kw)
 {
 	const char *def = keyword_default(kw, cfg->arch);
 
@@ -148,16 +143,15 @@ config_field_reset(struct config *cfg, unsigned int row,
 
 		int rc = def == NULL ? 0 : value_parse(kw, span_of(def), &why, &value);
 
-		assert(rc == 0);	/* the table is wrong */
+		assert(rc == 0); /* the table is wrong */
 		store_number(cfg, row, kw, value);
 	}
 	cfg->origin[row][config_keyword_index(cfg, kw)] = ORIGIN_DEFAULT;
 }
 
 int
-config_field_store(struct config *cfg, unsigned int row,
-		   const struct keyword *kw, struct span dir, struct span text,
-		   uint64_t number, int origin)
+config_field_store(struct config *cfg, unsigned int row, const struct keyword *kw,
+		   struct span dir, struct span text, uint64_t number, int origin)
 {
 	if (keyword_is_string(kw)) {
 		size_t prefix = 0;
@@ -206,8 +200,7 @@ config_named_add(struct config *cfg, const struct config_section *section,
 }
 
 void
-config_init(struct config *cfg, enum config_arch arch,
-	    const struct config_schema *schema)
+config_init(struct config *cfg, enum config_arch arch, const struct config_schema *schema)
 {
 	memset(cfg, 0, sizeof(*cfg));
 	cfg->schema = schema != NULL ? schema : &config_schema_vmm;
@@ -228,8 +221,7 @@ in_row(const struct config *cfg, unsigned int row, const struct keyword *kw)
 		section = cfg->named[row - 1].section;
 	else
 		section = config_section_find(cfg->schema, span_of(kw->section));
-	return strcmp(section->name, kw->section) == 0 &&
-	       (row > 0) == (section->max > 0);
+	return strcmp(section->name, kw->section) == 0 && (row > 0) == (section->max > 0);
 }
 
 void
@@ -251,16 +243,16 @@ config_free(struct config *cfg)
 
 /* "boot.kernel" or "disk.root.path" */
 static void
-print_key(const struct config *cfg, unsigned int row, const struct keyword *kw,
-	  char *buf, size_t len)
+print_key(const struct config *cfg, unsigned int row, const struct keyword *kw, char *buf,
+	  size_t len)
 {
 	snprintf(buf, len, "%s%s%s.%s", kw->section, row > 0 ? "." : "",
 		 row > 0 ? cfg->named[row - 1].name : "", kw->key);
 }
 
 static void
-print_where(const struct config *cfg, unsigned int row,
-	    const struct keyword *kw, char *buf, size_t len)
+print_where(const struct config *cfg, unsigned int row, const struct keyword *kw,
+	    char *buf, size_t len)
 {
 	int origin = cfg->origin[row][config_keyword_index(cfg, kw)];
 	char key[CONFIG_NAME_MAX + 128];
@@ -281,21 +273,20 @@ config_where(const struct config *cfg, const void *field, char *buf, size_t len)
 		for (size_t i = 0; i < cfg->schema->keyword_count; i++) {
 			const struct keyword *kw = &cfg->schema->keywords[i];
 
-			if (!in_row(cfg, row, kw) ||
-			    config_field(cfg, row, kw) != field)
+			if (!in_row(cfg, row, kw) || config_field(cfg, row, kw) != field)
 				continue;
 			print_where(cfg, row, kw, buf, len);
 			return buf;
 		}
 	}
-	assert(false);	/* not a field of the configuration */
+	assert(false); /* not a field of the configuration */
 	return buf;
 }
 
 /* A section may be absent, so may the file: say what to write where. */
 static int
-refuse_missing(const struct config *cfg, unsigned int row,
-	       const struct keyword *kw, struct err *err)
+refuse_missing(const struct config *cfg, unsigned int row, const struct keyword *kw,
+	       struct err *err)
 {
 	const struct config_section *section =
 		config_section_find(cfg->schema, span_of(kw->section));
@@ -308,15 +299,16 @@ refuse_missing(const struct config *cfg, unsigned int row,
 	if (cfg->file == NULL || (row > 0 && line == 0))
 		return err_set_status(err, EXIT_STATUS_CONFIG, EINVAL,
 				      "no %s; use --config FILE or --set "
-				      "%s=%s", key, key, arg);
+				      "%s=%s",
+				      key, key, arg);
 	if (line == 0)
 		return err_set_status(err, EXIT_STATUS_CONFIG, EINVAL,
 				      "%s: no section [%s]; add it with "
-				      "'%s = %s'", cfg->file, kw->section,
-				      kw->key, arg);
+				      "'%s = %s'",
+				      cfg->file, kw->section, kw->key, arg);
 	return err_set_status(err, EXIT_STATUS_CONFIG, EINVAL,
-			      "%s:%d: [%s%s%s%s] has no %s; add '%s = %s'",
-			      cfg->file, line, kw->section, row > 0 ? " \"" : "",
+			      "%s:%d: [%s%s%s%s] has no %s; add '%s = %s'", cfg->file,
+			      line, kw->section, row > 0 ? " \"" : "",
 			      row > 0 ? cfg->named[row - 1].name : "",
 			      row > 0 ? "\"" : "", kw->key, kw->key, arg);
 }
@@ -327,8 +319,7 @@ check_required(const struct config *cfg, unsigned int row, struct err *err)
 	for (size_t i = 0; i < cfg->schema->keyword_count; i++) {
 		const struct keyword *kw = &cfg->schema->keywords[i];
 
-		if (kw->required && (kw->arch & cfg->arch) != 0 &&
-		    in_row(cfg, row, kw) &&
+		if (kw->required && (kw->arch & cfg->arch) != 0 && in_row(cfg, row, kw) &&
 		    cfg->origin[row][i] == ORIGIN_DEFAULT)
 			return refuse_missing(cfg, row, kw, err);
 	}
@@ -336,7 +327,7 @@ check_required(const struct config *cfg, unsigned int row, struct err *err)
 }
 
 /* GICv2 addresses CPUs by a bit in a byte (IHI 0048B, 4.3.12). */
-#define GICV2_CPUS	8
+#define GICV2_CPUS 8
 
 int
 config_check(const struct config *cfg, struct err *err)
@@ -349,8 +340,8 @@ config_check(const struct config *cfg, struct err *err)
 		if (rc < 0)
 			return rc;
 	}
-	if (cfg->arch == CONFIG_ARCH_ARM64 &&
-	    cfg->irqchip.gic == CONFIG_GIC_V2 && cfg->cpu.count > GICV2_CPUS)
+	if (cfg->arch == CONFIG_ARCH_ARM64 && cfg->irqchip.gic == CONFIG_GIC_V2 &&
+	    cfg->cpu.count > GICV2_CPUS)
 		return err_set_status(err, EXIT_STATUS_CONFIG, EINVAL,
 				      "%s: %u CPUs are too many for gic = 2; "
 				      "it serves %d, gic = 3 serves more",

@@ -21,8 +21,7 @@ dump_origin(const struct dump *d, unsigned int row, const struct keyword *kw)
 	if (origin > 0)
 		fprintf(d->out, "# %s:%d\n", d->cfg->file, origin);
 	else
-		fprintf(d->out, "# %s\n",
-			origin == ORIGIN_SET ? "--set" : "default");
+		fprintf(d->out, "# %s\n", origin == ORIGIN_SET ? "--set" : "default");
 }
 
 /*
@@ -48,13 +47,11 @@ dump_number(const struct dump *d, unsigned int row, const struct keyword *kw)
 	char buf[160];
 
 	fprintf(d->out, "%s = %s\n", kw->key,
-		value_format(kw, config_field_number(d->cfg, row, kw), buf,
-			     sizeof(buf)));
+		value_format(kw, config_field_number(d->cfg, row, kw), buf, sizeof(buf)));
 }
 
 static void
-dump_section(const struct dump *d, unsigned int row,
-	     const struct config_section *section)
+dump_section(const struct dump *d, unsigned int row, const struct config_section *section)
 {
 	const struct config_schema *schema = d->cfg->schema;
 
@@ -108,13 +105,12 @@ help_keyword(const struct keyword *kw, bool named, enum config_arch arch, FILE *
 	char arg[160], range[80], left[320];
 	int width;
 
-	snprintf(left, sizeof(left), "  %s%s.%s=%s", kw->section,
-		 named ? ".NAME" : "", kw->key,
-		 keyword_arg(kw, arg, sizeof(arg)));
+	snprintf(left, sizeof(left), "  %s%s.%s=%s", kw->section, named ? ".NAME" : "",
+		 kw->key, keyword_arg(kw, arg, sizeof(arg)));
 	width = fprintf(out, "%s", left);
 	/* Too wide for its column: the sentence gets a line of its own. */
-	fprintf(out, "%s%*s%s", width > 30 ? "\n" : "",
-		width > 30 ? 32 : 32 - width, "", kw->help);
+	fprintf(out, "%s%*s%s", width > 30 ? "\n" : "", width > 30 ? 32 : 32 - width, "",
+		kw->help);
 	if (keyword_range(kw, range, sizeof(range))[0] != '\0')
 		fprintf(out, " %s.", range);
 	if (kw->required)
@@ -125,8 +121,7 @@ help_keyword(const struct keyword *kw, bool named, enum config_arch arch, FILE *
 }
 
 void
-config_help(enum config_arch arch, const struct config_schema *schema,
-	    FILE *out)
+config_help(enum config_arch arch, const struct config_schema *schema, FILE *out)
 {
 	if (schema == NULL)
 		schema = &config_schema_vmm;

@@ -37,13 +37,14 @@ refuse(struct err *err, const char *file, int errnum)
 {
 	return err_set_status(err, EXIT_STATUS_CONFIG, errnum,
 			      "configuration '%s': %s; --config takes a file "
-			      "as in vm.ini(5)", file, strerror(errnum));
+			      "as in vm.ini(5)",
+			      file, strerror(errnum));
 }
 
 int
 config_load(struct config *cfg, const char *file, struct err *err)
 {
-	size_t size = CONFIG_FILE_MAX + 1;	/* one more: seen to be too large */
+	size_t size = CONFIG_FILE_MAX + 1; /* one more: seen to be too large */
 	int fd = open(file, O_RDONLY | O_CLOEXEC);
 	ssize_t len;
 	char *text;

@@ -22,10 +22,10 @@
 struct parser {
 	struct config *cfg;
 	struct err *err;
-	struct span dir;		/* "examples/" of "examples/vm.ini" */
-	int line;			/* 0: a --set */
-	struct span set;		/* the part of --set before '=' */
-	const struct config_section *section;	/* NULL before the first */
+	struct span dir;                      /* "examples/" of "examples/vm.ini" */
+	int line;                             /* 0: a --set */
+	struct span set;                      /* the part of --set before '=' */
+	const struct config_section *section; /* NULL before the first */
 	unsigned int row;
 };
 
@@ -42,9 +42,8 @@ refuse(struct parser *p, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	if (p->line == 0)
-		return err_set_status(p->err, EXIT_STATUS_CONFIG, EINVAL,
-				      "--set %s: %s", span_excerpt(p->set).s,
-				      text);
+		return err_set_status(p->err, EXIT_STATUS_CONFIG, EINVAL, "--set %s: %s",
+				      span_excerpt(p->set).s, text);
 	return err_set_status(p->err, EXIT_STATUS_CONFIG, EINVAL, "%s:%d: %s",
 			      p->cfg->file, p->line, text);
 }
@@ -67,9 +66,10 @@ check_text(struct parser *p, struct span sp)
 
 	unsigned int c = (unsigned char)sp.s[off];
 
-	return refuse(p, "%s 0x%02x in column %zu; only plain UTF-8 text is "
-		      "valid", c < 0x20 || c == 0x7f ? "control character"
-						     : "byte", c, off + 1);
+	return refuse(p,
+		      "%s 0x%02x in column %zu; only plain UTF-8 text is "
+		      "valid",
+		      c < 0x20 || c == 0x7f ? "control character" : "byte", c, off + 1);
 }
 
 /* "; did you mean 'boot'?", or all there are if none is near. */
@@ -117,8 +117,7 @@ advise_key(const struct parser *p, struct span key, char *buf, size_t len)
 		guess_try(&guess, kw->key);
 		if (off < len)
 			off += (size_t)snprintf(buf + off, len - off, "%s%s",
-						off > 0 ? ", " : "valid are ",
-						kw->key);
+						off > 0 ? ", " : "valid are ", kw->key);
 	}
 	if (elsewhere != NULL)
 		snprintf(buf, len, "it belongs in [%s]", elsewhere);
@@ -141,16 +140,13 @@ is_word(struct span sp)
 }
 
 static int
-find_section(struct parser *p, struct span name,
-	     const struct config_section **ret)
+find_section(struct parser *p, struct span name, const struct config_section **ret)
 {
-	const struct config_section *section =
-		config_section_find(p->cfg->schema, name);
+	const struct config_section *section = config_section_find(p->cfg->schema, name);
 	char advice[256];
 
 	if (section == NULL)
-		return refuse(p, "unknown section '%s'; %s",
-			      span_excerpt(name).s,
+		return refuse(p, "unknown section '%s'; %s", span_excerpt(name).s,
 			      advise_section(p, name, advice, sizeof(advice)));
 	*ret = section;
 	return 0;
@@ -158,32 +154,30 @@ find_section(struct parser *p, struct span name,
 
 /* Row of a named section, 0 if there is none. */
 static unsigned int
-find_row(const struct config *cfg, const struct config_section *section,
-	 struct span name)
+find_row(const struct config *cfg, const struct config_section *section, struct span name)
 {
 	for (unsigned int i = 0; i < cfg->named_count; i++)
-		if (cfg->named[i].section == section &&
-		    span_is(name, cfg->named[i].name))
+		if (cfg->named[i].section == section && span_is(name, cfg->named[i].name))
 			return i + 1;
 	return 0;
 }
 
 static int
-add_row(struct parser *p, const struct config_section *section,
-	struct span name, unsigned int *ret)
+add_row(struct parser *p, const struct config_section *section, struct span name,
+	unsigned int *ret)
 {
 	unsigned int same = 0;
 
 	if (!is_word(name) || name.len > CONFIG_NAME_MAX)
-		return refuse(p, "bad name '%s' of a [%s]; use up to %d "
+		return refuse(p,
+			      "bad name '%s' of a [%s]; use up to %d "
 			      "letters, digits, '_' and '-'",
-			      span_excerpt(name).s, section->name,
-			      CONFIG_NAME_MAX);
+			      span_excerpt(name).s, section->name, CONFIG_NAME_MAX);
 	for (unsigned int i = 0; i < p->cfg->named_count; i++)
 		same += p->cfg->named[i].section == section;
 	if (same == section->max)
-		return refuse(p, "too many [%s] sections; the most is %u",
-			      section->name, section->max);
+		return refuse(p, "too many [%s] sections; the most is %u", section->name,
+			      section->max);
 	if (p->cfg->named_count == CONFIG_NAMED_MAX)
 		return refuse(p, "too many named sections; the most is %d",
 			      CONFIG_NAMED_MAX);
@@ -192,14 +186,15 @@ add_row(struct parser *p, const struct config_section *section,
 }
 
 static int
-open_named(struct parser *p, const struct config_section *section,
-	   struct span name)
+open_named(struct parser *p, const struct config_section *section, struct span name)
 {
 	unsigned int row = find_row(p->cfg, section, name);
 
 	if (row > 0)
-		return refuse(p, "section [%s \"%s\"] again; the first is in "
-			      "line %d", section->name, span_excerpt(name).s,
+		return refuse(p,
+			      "section [%s \"%s\"] again; the first is in "
+			      "line %d",
+			      section->name, span_excerpt(name).s,
 			      p->cfg->named[row - 1].line);
 	return add_row(p, section, name, &p->row);
 }
@@ -235,8 +230,8 @@ take_word(struct span *sp)
 
 /* Split what is between the brackets: kind "name". */
 static int
-split_header(struct parser *p, struct span in, struct span *kind,
-	     struct span *name, bool *named)
+split_header(struct parser *p, struct span in, struct span *kind, struct span *name,
+	     bool *named)
 {
 	struct span rest = span_trim(in);
 
@@ -244,13 +239,17 @@ split_header(struct parser *p, struct span in, struct span *kind,
 	*named = rest.len > 0;
 	*name = (struct span){ "", 0 };
 	if (kind->len == 0)
-		return refuse(p, "bad section header [%s]; write [section] or "
-			      "[kind \"name\"]", span_excerpt(in).s);
+		return refuse(p,
+			      "bad section header [%s]; write [section] or "
+			      "[kind \"name\"]",
+			      span_excerpt(in).s);
 	if (!*named)
 		return 0;
 	if (rest.len < 2 || rest.s[0] != '"' || rest.s[rest.len - 1] != '"')
-		return refuse(p, "bad section header [%s]; write [section] or "
-			      "[kind \"name\"]", span_excerpt(in).s);
+		return refuse(p,
+			      "bad section header [%s]; write [section] or "
+			      "[kind \"name\"]",
+			      span_excerpt(in).s);
 	*name = (struct span){ rest.s + 1, rest.len - 2 };
 	return 0;
 }
@@ -263,11 +262,10 @@ parse_header(struct parser *p, struct span line)
 	bool named;
 
 	if (end == NULL)
-		return refuse(p, "section header '%s' has no ']'",
-			      span_excerpt(line).s);
+		return refuse(p, "section header '%s' has no ']'", span_excerpt(line).s);
 	if (end + 1 < line.s + line.len)
 		return refuse(p, "text behind the ']' of a section header; "
-			      "comments stand on lines of their own");
+				 "comments stand on lines of their own");
 
 	struct span in = { line.s + 1, line.len - 2 };
 	int rc = split_header(p, in, &kind, &name, &named);
@@ -280,11 +278,11 @@ parse_header(struct parser *p, struct span line)
 		return refuse(p, "section [%s] takes no name; write [%s]",
 			      p->section->name, p->section->name);
 	if (p->section->max > 0 && !named)
-		return refuse(p, "section [%s] needs a name; write "
-			      "[%s \"name\"]", p->section->name,
-			      p->section->name);
-	return named ? open_named(p, p->section, name)
-		     : open_plain(p, p->section);
+		return refuse(p,
+			      "section [%s] needs a name; write "
+			      "[%s \"name\"]",
+			      p->section->name, p->section->name);
+	return named ? open_named(p, p->section, name) : open_plain(p, p->section);
 }
 
 static int
@@ -295,13 +293,14 @@ find_keyword(struct parser *p, struct span key, const struct keyword **ret)
 	char advice[256];
 
 	if (kw == NULL)
-		return refuse(p, "unknown key '%s' in [%s]; %s",
-			      span_excerpt(key).s, p->section->name,
+		return refuse(p, "unknown key '%s' in [%s]; %s", span_excerpt(key).s,
+			      p->section->name,
 			      advise_key(p, key, advice, sizeof(advice)));
 	if ((kw->arch & p->cfg->arch) == 0)
-		return refuse(p, "[%s] %s is for %s and this is vmm for %s; "
-			      "leave it out", kw->section, kw->key,
-			      config_arch_name(kw->arch),
+		return refuse(p,
+			      "[%s] %s is for %s and this is vmm for %s; "
+			      "leave it out",
+			      kw->section, kw->key, config_arch_name(kw->arch),
 			      config_arch_name(p->cfg->arch));
 	*ret = kw;
 	return 0;
@@ -318,8 +317,7 @@ store(struct parser *p, const struct keyword *kw, struct span value, int origin)
 			return refuse(p, "%s", why.s);
 		return refuse(p, "[%s] %s: %s", kw->section, kw->key, why.s);
 	}
-	if (config_field_store(p->cfg, p->row, kw, p->dir, value, number,
-			       origin) < 0)
+	if (config_field_store(p->cfg, p->row, kw, p->dir, value, number, origin) < 0)
 		return refuse_nomem(p->err);
 	return 0;
 }
@@ -334,14 +332,15 @@ parse_assignment(struct parser *p, struct span line)
 		return refuse(p, "'%s' is neither a [section] nor key = value",
 			      span_excerpt(line).s);
 
-	struct span key = span_trim((struct span){
-		line.s, (size_t)(eq - line.s) });
-	struct span value = span_trim((struct span){
-		eq + 1, (size_t)(line.s + line.len - eq - 1) });
+	struct span key = span_trim((struct span){ line.s, (size_t)(eq - line.s) });
+	struct span value =
+		span_trim((struct span){ eq + 1, (size_t)(line.s + line.len - eq - 1) });
 
 	if (p->section == NULL)
-		return refuse(p, "'%s' before the first section; a key stands "
-			      "below its [section]", span_excerpt(key).s);
+		return refuse(p,
+			      "'%s' before the first section; a key stands "
+			      "below its [section]",
+			      span_excerpt(key).s);
 	if (key.len == 0)
 		return refuse(p, "no key before '='");
 
@@ -353,11 +352,13 @@ parse_assignment(struct parser *p, struct span line)
 	int first = p->cfg->origin[p->row][config_keyword_index(p->cfg, kw)];
 
 	if (first > 0)
-		return refuse(p, "[%s] %s again; the first is in line %d",
-			      kw->section, kw->key, first);
+		return refuse(p, "[%s] %s again; the first is in line %d", kw->section,
+			      kw->key, first);
 	if (value.len == 0)
-		return refuse(p, "[%s] %s has no value; leave the line out for "
-			      "the default", kw->section, kw->key);
+		return refuse(p,
+			      "[%s] %s has no value; leave the line out for "
+			      "the default",
+			      kw->section, kw->key);
 	return store(p, kw, value, p->line);
 }
 
@@ -365,8 +366,10 @@ static int
 parse_line(struct parser *p, struct span line)
 {
 	if (line.len > CONFIG_LINE_MAX)
-		return refuse(p, "%zu bytes are too long for a line; the most "
-			      "is %d", line.len, CONFIG_LINE_MAX);
+		return refuse(p,
+			      "%zu bytes are too long for a line; the most "
+			      "is %d",
+			      line.len, CONFIG_LINE_MAX);
 
 	int rc = check_text(p, line);
 
@@ -375,8 +378,7 @@ parse_line(struct parser *p, struct span line)
 	line = span_trim(line);
 	if (line.len == 0 || line.s[0] == '#' || line.s[0] == ';')
 		return 0;
-	return line.s[0] == '[' ? parse_header(p, line)
-				: parse_assignment(p, line);
+	return line.s[0] == '[' ? parse_header(p, line) : parse_assignment(p, line);
 }
 
 /* The next line without its "\n" or "\r\n". */
@@ -396,8 +398,8 @@ take_line(struct span *rest)
 }
 
 int
-config_parse(struct config *cfg, const char *text, size_t len,
-	     const char *file, struct err *err)
+config_parse(struct config *cfg, const char *text, size_t len, const char *file,
+	     struct err *err)
 {
 	const char *slash = strrchr(file, '/');
 	struct span rest = { text, len };
@@ -413,7 +415,8 @@ config_parse(struct config *cfg, const char *text, size_t len,
 	if (len > CONFIG_FILE_MAX)
 		return err_set_status(err, EXIT_STATUS_CONFIG, EINVAL,
 				      "%s: too large for a configuration; the "
-				      "most is %d bytes", file, CONFIG_FILE_MAX);
+				      "most is %d bytes",
+				      file, CONFIG_FILE_MAX);
 	/* A byte order mark is how some editors say "UTF-8". */
 	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
 		rest.s += 3;
@@ -449,7 +452,7 @@ find_set_target(struct parser *p, struct span *key)
 	}
 	if (n < 2)
 		return refuse(p, "no section; write SECTION.KEY=VALUE or "
-			      "KIND.NAME.KEY=VALUE");
+				 "KIND.NAME.KEY=VALUE");
 
 	int rc = find_section(p, parts[0], &p->section);
 
@@ -459,9 +462,10 @@ find_set_target(struct parser *p, struct span *key)
 		return refuse(p, "section [%s] takes no name; write %s.KEY=VALUE",
 			      p->section->name, p->section->name);
 	if (p->section->max > 0 && n == 2)
-		return refuse(p, "section [%s] needs a name; write "
-			      "%s.NAME.KEY=VALUE", p->section->name,
-			      p->section->name);
+		return refuse(p,
+			      "section [%s] needs a name; write "
+			      "%s.NAME.KEY=VALUE",
+			      p->section->name, p->section->name);
 	*key = parts[n - 1];
 	if (n == 2)
 		return 0;

@@ -18,7 +18,7 @@ struct span {
 };
 
 /* Room for an excerpt of a span with "..." behind it. */
-#define EXCERPT_MAX	64
+#define EXCERPT_MAX 64
 
 struct excerpt {
 	char s[EXCERPT_MAX];
@@ -65,38 +65,32 @@ const char *keyword_range(const struct keyword *kw, char *buf, size_t len);
 int value_parse(const struct keyword *kw, struct span text, struct why *why,
 		uint64_t *ret);
 /* Numbers, sizes, booleans and enums as one would write them. Returns buf. */
-const char *value_format(const struct keyword *kw, uint64_t value, char *buf,
-			 size_t len);
+const char *value_format(const struct keyword *kw, uint64_t value, char *buf, size_t len);
 
 /*
  * config.c: the fields.
  */
-unsigned int config_keyword_index(const struct config *cfg,
-				  const struct keyword *kw);
+unsigned int config_keyword_index(const struct config *cfg, const struct keyword *kw);
 const struct keyword *config_keyword_find(const struct config_schema *schema,
 					  const char *section, struct span key);
-const struct config_section *
-config_section_find(const struct config_schema *schema, struct span name);
+const struct config_section *config_section_find(const struct config_schema *schema,
+						 struct span name);
 
 /* Row 0 has the plain sections, row 1 + n is named[n]. */
-void *config_field(const struct config *cfg, unsigned int row,
-		   const struct keyword *kw);
+void *config_field(const struct config *cfg, unsigned int row, const struct keyword *kw);
 uint64_t config_field_number(const struct config *cfg, unsigned int row,
 			     const struct keyword *kw);
 const char *config_field_string(const struct config *cfg, unsigned int row,
 				const struct keyword *kw);
 
 /* Appends a named section with its defaults; the caller checked the bounds. */
-unsigned int config_named_add(struct config *cfg,
-			      const struct config_section *section,
+unsigned int config_named_add(struct config *cfg, const struct config_section *section,
 			      struct span name, int line);
 
 /* Set a field to its default or to a parsed value; -ENOMEM. */
-void config_field_reset(struct config *cfg, unsigned int row,
-			const struct keyword *kw);
-int config_field_store(struct config *cfg, unsigned int row,
-		       const struct keyword *kw, struct span dir,
-		       struct span text, uint64_t number, int origin);
+void config_field_reset(struct config *cfg, unsigned int row, const struct keyword *kw);
+int config_field_store(struct config *cfg, unsigned int row, const struct keyword *kw,
+		       struct span dir, struct span text, uint64_t number, int origin);
 
 const char *config_arch_name(enum config_arch arch);
 

@@ -7,8 +7,8 @@
 #include "timing.h"
 #include "util.h"
 
-#define FIELD(member)						\
-	.offset = offsetof(struct config, member),		\
+#define FIELD(member) \
+	.offset = offsetof(struct config, member), \
 	.size = sizeof(((struct config *)NULL)->member)
 
 /*
@@ -23,7 +23,8 @@ static const struct config_section sections[] = {
 	{ .name = "irqchip", .help = "The interrupt controller." },
 	{ .name = "serial", .help = "The serial port." },
 	{
-		.name = "rng", .max = CONFIG_RNG_MAX,
+		.name = "rng",
+		.max = CONFIG_RNG_MAX,
 		.offset = offsetof(struct config, rng),
 		.size = sizeof(struct config_rng),
 		.help = "A virtio entropy source.",
@@ -31,131 +32,194 @@ static const struct config_section sections[] = {
 };
 
 static const char *const reboot_names[] = {
-	[CONFIG_REBOOT_RESET] = "reset",
-	[CONFIG_REBOOT_EXIT] = "exit",
-	NULL
+	[CONFIG_REBOOT_RESET] = "reset", [CONFIG_REBOOT_EXIT] = "exit", NULL
 };
 
 static const char *const irqchip_names[] = {
-	[CONFIG_IRQCHIP_SPLIT] = "split",
-	[CONFIG_IRQCHIP_KERNEL] = "kernel",
-	NULL
+	[CONFIG_IRQCHIP_SPLIT] = "split", [CONFIG_IRQCHIP_KERNEL] = "kernel", NULL
 };
 
 static const char *const gic_names[] = {
-	[CONFIG_GIC_AUTO] = "auto",
-	[CONFIG_GIC_V2] = "2",
-	[CONFIG_GIC_V3] = "3",
-	NULL
+	[CONFIG_GIC_AUTO] = "auto", [CONFIG_GIC_V2] = "2", [CONFIG_GIC_V3] = "3", NULL
 };
 
 static const char *const serial_names[] = {
-	[CONFIG_SERIAL_STDIO] = "stdio",
-	[CONFIG_SERIAL_NONE] = "none",
-	NULL
+	[CONFIG_SERIAL_STDIO] = "stdio", [CONFIG_SERIAL_NONE] = "none", NULL
 };
 
-static const char *const transport_names[] = {
-	[CONFIG_TRANSPORT_PCI] = "pci",
-	[CONFIG_TRANSPORT_TRANSITIONAL] = "transitional",
-	[CONFIG_TRANSPORT_MMIO] = "mmio",
-	[CONFIG_TRANSPORT_MMIO_LEGACY] = "mmio-legacy",
-	NULL
-};
+static const char *const transport_names[] = { [CONFIG_TRANSPORT_PCI] = "pci",
+					       [CONFIG_TRANSPORT_TRANSITIONAL] =
+						       "transitional",
+					       [CONFIG_TRANSPORT_MMIO] = "mmio",
+					       [CONFIG_TRANSPORT_MMIO_LEGACY] =
+						       "mmio-legacy",
+					       NULL };
 
-#define RNG_FIELD(member)					\
-	.offset = offsetof(struct config_rng, member),		\
+#define RNG_FIELD(member) \
+	.offset = offsetof(struct config_rng, member), \
 	.size = sizeof(((struct config_rng *)NULL)->member)
 
 static const struct keyword keywords[] = {
 	{
-		.section = "vm", .key = "name", .type = KEYWORD_NAME,
-		.arch = CONFIG_ARCH_ANY, .def = "vm", .max = 63,
+		.section = "vm",
+		.key = "name",
+		.type = KEYWORD_NAME,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "vm",
+		.max = 63,
 		FIELD(vm.name),
 		.help = "Name of the machine in messages.",
-	}, {
-		.section = "vm", .key = "reboot", .type = KEYWORD_ENUM,
-		.arch = CONFIG_ARCH_ANY, .def = "reset", .names = reboot_names,
+	},
+	{
+		.section = "vm",
+		.key = "reboot",
+		.type = KEYWORD_ENUM,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "reset",
+		.names = reboot_names,
 		FIELD(vm.reboot),
 		.help = "What a reset by the guest does.",
-	}, {
+	},
+	{
 		/* Local APIC IDs are 8 bits wide and 255 is the broadcast. */
-		.section = "cpu", .key = "count", .type = KEYWORD_UINT,
-		.arch = CONFIG_ARCH_ANY, .def = "1", .min = 1, .max = 255,
+		.section = "cpu",
+		.key = "count",
+		.type = KEYWORD_UINT,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "1",
+		.min = 1,
+		.max = 255,
 		FIELD(cpu.count),
 		.help = "How many virtual CPUs.",
-	}, {
+	},
+	{
 		/* 64K: a multiple of every page size that a host may have. */
-		.section = "memory", .key = "size", .type = KEYWORD_SIZE,
-		.arch = CONFIG_ARCH_ANY, .def = "256M",
-		.min = MiB(16), .max = GiB(4096), .step = KiB(64),
+		.section = "memory",
+		.key = "size",
+		.type = KEYWORD_SIZE,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "256M",
+		.min = MiB(16),
+		.max = GiB(4096),
+		.step = KiB(64),
 		FIELD(memory.size),
 		.help = "How much RAM the guest has.",
-	}, {
-		.section = "boot", .key = "kernel", .type = KEYWORD_PATH,
-		.arch = CONFIG_ARCH_ANY, .required = true, .max = 4095,
+	},
+	{
+		.section = "boot",
+		.key = "kernel",
+		.type = KEYWORD_PATH,
+		.arch = CONFIG_ARCH_ANY,
+		.required = true,
+		.max = 4095,
 		FIELD(boot.kernel),
 		.help = "The kernel image.",
-	}, {
-		.section = "boot", .key = "initrd", .type = KEYWORD_PATH,
-		.arch = CONFIG_ARCH_ANY, .max = 4095,
+	},
+	{
+		.section = "boot",
+		.key = "initrd",
+		.type = KEYWORD_PATH,
+		.arch = CONFIG_ARCH_ANY,
+		.max = 4095,
 		FIELD(boot.initrd),
 		.help = "The initial RAM disk.",
-	}, {
+	},
+	{
 		/* COMMAND_LINE_SIZE of Linux is 2048 on both, with the NUL. */
-		.section = "boot", .key = "cmdline", .type = KEYWORD_STRING,
-		.arch = CONFIG_ARCH_ANY, .def = "", .max = 2047,
+		.section = "boot",
+		.key = "cmdline",
+		.type = KEYWORD_STRING,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "",
+		.max = 2047,
 		FIELD(boot.cmdline),
 		.help = "The kernel command line.",
-	}, {
+	},
+	{
 		/* Measured: doc/adr/0011-copy-or-map.md. */
-		.section = "boot", .key = "copy", .type = KEYWORD_BOOL,
-		.arch = CONFIG_ARCH_ANY, .def = "no", .def_arm64 = "yes",
+		.section = "boot",
+		.key = "copy",
+		.type = KEYWORD_BOOL,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "no",
+		.def_arm64 = "yes",
 		FIELD(boot.copy),
 		.help = "Copy the images into guest RAM instead of mapping them.",
-	}, {
-		.section = "irqchip", .key = "mode", .type = KEYWORD_ENUM,
-		.arch = CONFIG_ARCH_X86_64, .def = "split",
+	},
+	{
+		.section = "irqchip",
+		.key = "mode",
+		.type = KEYWORD_ENUM,
+		.arch = CONFIG_ARCH_X86_64,
+		.def = "split",
 		.names = irqchip_names,
 		FIELD(irqchip.mode),
 		.help = "Where the I/O APIC is emulated.",
-	}, {
-		.section = "irqchip", .key = "gic", .type = KEYWORD_ENUM,
-		.arch = CONFIG_ARCH_ARM64, .def = "auto", .names = gic_names,
+	},
+	{
+		.section = "irqchip",
+		.key = "gic",
+		.type = KEYWORD_ENUM,
+		.arch = CONFIG_ARCH_ARM64,
+		.def = "auto",
+		.names = gic_names,
 		FIELD(irqchip.gic),
 		.help = "Version of the generic interrupt controller.",
-	}, {
-		.section = "serial", .key = "backend", .type = KEYWORD_ENUM,
-		.arch = CONFIG_ARCH_ANY, .def = "stdio", .names = serial_names,
+	},
+	{
+		.section = "serial",
+		.key = "backend",
+		.type = KEYWORD_ENUM,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "stdio",
+		.names = serial_names,
 		FIELD(serial.backend),
 		.help = "What the guest's serial port is connected to.",
-	}, {
-		.section = "serial", .key = "ready", .type = KEYWORD_STRING,
-		.arch = CONFIG_ARCH_ANY, .max = TIMING_READY_MAX,
+	},
+	{
+		.section = "serial",
+		.key = "ready",
+		.type = KEYWORD_STRING,
+		.arch = CONFIG_ARCH_ANY,
+		.max = TIMING_READY_MAX,
 		FIELD(serial.ready),
 		.help = "The output that means that the guest is ready, for --timing.",
-	}, {
-		.section = "rng", .key = "transport", .type = KEYWORD_ENUM,
-		.arch = CONFIG_ARCH_ANY, .def = "pci", .names = transport_names,
+	},
+	{
+		.section = "rng",
+		.key = "transport",
+		.type = KEYWORD_ENUM,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "pci",
+		.names = transport_names,
 		RNG_FIELD(transport),
 		.help = "How the guest reaches the device.",
-	}, {
-		.section = "rng", .key = "rate", .type = KEYWORD_SIZE,
-		.arch = CONFIG_ARCH_ANY, .def = "0", .max = GiB(1024),
+	},
+	{
+		.section = "rng",
+		.key = "rate",
+		.type = KEYWORD_SIZE,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "0",
+		.max = GiB(1024),
 		RNG_FIELD(rate),
 		.help = "Bytes a second at most; 0 is no limit.",
-	}, {
-		.section = "rng", .key = "burst", .type = KEYWORD_SIZE,
-		.arch = CONFIG_ARCH_ANY, .def = "0", .max = GiB(1),
+	},
+	{
+		.section = "rng",
+		.key = "burst",
+		.type = KEYWORD_SIZE,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "0",
+		.max = GiB(1),
 		RNG_FIELD(burst),
-		.help = "Bytes that may come at once; 0 is what the rate gives in a second.",
+		.help = "Bytes that may come at once; 0 is what the rate gives in a "
+			"second.",
 	},
 };
 
-_Static_assert(ARRAY_SIZE(keywords) <= CONFIG_KEYWORDS_MAX,
-	       "raise CONFIG_KEYWORDS_MAX");
-_Static_assert(ARRAY_SIZE(sections) <= CONFIG_SECTIONS_MAX,
-	       "raise CONFIG_SECTIONS_MAX");
+_Static_assert(ARRAY_SIZE(keywords) <= CONFIG_KEYWORDS_MAX, "raise CONFIG_KEYWORDS_MAX");
+_Static_assert(ARRAY_SIZE(sections) <= CONFIG_SECTIONS_MAX, "raise CONFIG_SECTIONS_MAX");
 
 const struct config_schema config_schema_vmm = {
 	.sections = sections,

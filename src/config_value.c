@@ -61,26 +61,20 @@ static size_t
 utf8_len(const unsigned char *p, size_t n)
 {
 	static const struct {
-		unsigned char first, last;	/* leading byte */
-		unsigned char low, high;	/* second byte */
+		unsigned char first, last; /* leading byte */
+		unsigned char low, high;   /* second byte */
 		size_t len;
 	} forms[] = {
-		{ 0x20, 0x7e, 0, 0, 1 },
-		{ '\t', '\t', 0, 0, 1 },
-		{ 0xc2, 0xc2, 0xa0, 0xbf, 2 },	/* no C1 controls */
-		{ 0xc3, 0xdf, 0x80, 0xbf, 2 },
-		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 },
-		{ 0xe1, 0xec, 0x80, 0xbf, 3 },
-		{ 0xed, 0xed, 0x80, 0x9f, 3 },
-		{ 0xee, 0xef, 0x80, 0xbf, 3 },
-		{ 0xf0, 0xf0, 0x90, 0xbf, 4 },
-		{ 0xf1, 0xf3, 0x80, 0xbf, 4 },
-		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
+		{ 0x20, 0x7e, 0, 0, 1 },       { '\t', '\t', 0, 0, 1 },
+		{ 0xc2, 0xc2, 0xa0, 0xbf, 2 }, /* no C1 controls */
+		{ 0xc3, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
+		{ 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 },
+		{ 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
+		{ 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
 	};
 	size_t f = 0;
 
-	while (f < ARRAY_SIZE(forms) &&
-	       (p[0] < forms[f].first || p[0] > forms[f].last))
+	while (f < ARRAY_SIZE(forms) && (p[0] < forms[f].first || p[0] > forms[f].last))
 		f++;
 	if (f == ARRAY_SIZE(forms) || n < forms[f].len)
 		return 0;
@@ -98,8 +92,7 @@ text_bad_offset(struct span sp)
 	size_t off = 0;
 
 	while (off < sp.len) {
-		size_t n = utf8_len((const unsigned char *)sp.s + off,
-				    sp.len - off);
+		size_t n = utf8_len((const unsigned char *)sp.s + off, sp.len - off);
 
 		if (n == 0)
 			break;
@@ -112,7 +105,7 @@ text_bad_offset(struct span sp)
  * Optimal string alignment distance: insertions, deletions, substitutions and
  * swaps of neighbours, which are what typing errors are made of.
  */
-#define GUESS_MAX	32
+#define GUESS_MAX 32
 
 static unsigned int
 least(unsigned int a, unsigned int b)
@@ -220,8 +213,8 @@ parse_size(const struct keyword *kw, struct span text, uint64_t *ret)
 
 		if (unit == NULL || *unit == '\0')
 			return -EINVAL;
-		if (__builtin_mul_overflow(
-			    *ret, 1ull << (10 * (unit - size_letters + 1)), ret))
+		if (__builtin_mul_overflow(*ret, 1ull << (10 * (unit - size_letters + 1)),
+					   ret))
 			return -ERANGE;
 	}
 	return rc;
@@ -230,9 +223,7 @@ parse_size(const struct keyword *kw, struct span text, uint64_t *ret)
 static int
 parse_bool(const struct keyword *kw, struct span text, uint64_t *ret)
 {
-	static const char *const words[] = {
-		"no", "yes", "off", "on", "false", "true"
-	};
+	static const char *const words[] = { "no", "yes", "off", "on", "false", "true" };
 
 	(void)kw;
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
@@ -268,9 +259,8 @@ parse_string(const struct keyword *kw, struct span text, uint64_t *ret)
 static int
 parse_name(const struct keyword *kw, struct span text, uint64_t *ret)
 {
-	static const char ok[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-		"0123456789._-";
+	static const char ok[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				 "0123456789._-";
 
 	(void)kw;
 	*ret = 0;
@@ -315,8 +305,8 @@ format_enum(const struct keyword *kw, uint64_t value, char *buf, size_t len)
 }
 
 static const struct {
-	const char *arg;	/* in --help */
-	const char *what;	/* a bad ... */
+	const char *arg;  /* in --help */
+	const char *what; /* a bad ... */
 	const char *advice;
 	size_t field_size;
 	int (*parse)(const struct keyword *, struct span, uint64_t *);
@@ -397,8 +387,7 @@ keyword_range(const struct keyword *kw, char *buf, size_t len)
 	char min[32], max[32];
 
 	buf[0] = '\0';
-	if ((kw->type == KEYWORD_UINT || kw->type == KEYWORD_SIZE) &&
-	    kw->max > 0)
+	if ((kw->type == KEYWORD_UINT || kw->type == KEYWORD_SIZE) && kw->max > 0)
 		snprintf(buf, len, "%s to %s",
 			 value_format(kw, kw->min, min, sizeof(min)),
 			 value_format(kw, kw->max, max, sizeof(max)));
@@ -415,9 +404,8 @@ refuse_text(const struct keyword *kw, struct span text, struct why *why)
 			 span_excerpt(text).s,
 			 names_join(kw, ", ", names, sizeof(names)));
 	else
-		snprintf(why->s, sizeof(why->s), "bad %s '%s'; %s",
-			 types[kw->type].what, span_excerpt(text).s,
-			 types[kw->type].advice);
+		snprintf(why->s, sizeof(why->s), "bad %s '%s'; %s", types[kw->type].what,
+			 span_excerpt(text).s, types[kw->type].advice);
 	return -EINVAL;
 }
 
@@ -428,10 +416,11 @@ check_range(const struct keyword *kw, struct span text, int rc, uint64_t value,
 	char range[80], step[32];
 
 	keyword_range(kw, range, sizeof(range));
-	if (rc == -ERANGE ||
-	    (range[0] != '\0' && (value < kw->min || value > kw->max))) {
-		snprintf(why->s, sizeof(why->s), "%s is out of range; valid is "
-			 "%s", span_excerpt(text).s,
+	if (rc == -ERANGE || (range[0] != '\0' && (value < kw->min || value > kw->max))) {
+		snprintf(why->s, sizeof(why->s),
+			 "%s is out of range; valid is "
+			 "%s",
+			 span_excerpt(text).s,
 			 range[0] != '\0' ? range : "what fits in 64 bits");
 		return -EINVAL;
 	}
@@ -445,8 +434,7 @@ check_range(const struct keyword *kw, struct span text, int rc, uint64_t value,
 }
 
 int
-value_parse(const struct keyword *kw, struct span text, struct why *why,
-	    uint64_t *ret)
+value_parse(const struct keyword *kw, struct span text, struct why *why, uint64_t *ret)
 {
 	uint64_t value = 0;
 	int rc = types[kw->type].parse(kw, text, &value);
@@ -456,8 +444,10 @@ value_parse(const struct keyword *kw, struct span text, struct why *why,
 	if (!keyword_is_string(kw)) {
 		rc = check_range(kw, text, rc, value, why);
 	} else if (kw->max > 0 && text.len > kw->max) {
-		snprintf(why->s, sizeof(why->s), "%zu bytes are too long; the "
-			 "most is %llu", text.len, (unsigned long long)kw->max);
+		snprintf(why->s, sizeof(why->s),
+			 "%zu bytes are too long; the "
+			 "most is %llu",
+			 text.len, (unsigned long long)kw->max);
 		rc = -EINVAL;
 	}
 	if (rc == 0)

@@ -28,20 +28,20 @@ enum {
 	GIC_PPI = 1,
 	GIC_EDGE_RISING = 1,
 	GIC_LEVEL_HIGH = 4,
-	GIC_PPI_CPUS_SHIFT = 8,		/* GICv2: which CPUs have it */
+	GIC_PPI_CPUS_SHIFT = 8, /* GICv2: which CPUs have it */
 };
 
 enum {
 	APB_PCLK_HZ = 24000000,
-	UART_CLOCK_HZ = 1843200,	/* 16 * 115200, as on a PC */
-	KEY_POWER = 116,		/* linux/input-event-codes.h */
+	UART_CLOCK_HZ = 1843200, /* 16 * 115200, as on a PC */
+	KEY_POWER = 116,         /* linux/input-event-codes.h */
 	GPIO_ACTIVE_HIGH = 0,
 	NODE_NAME_MAX = 48,
 };
 
 struct writer {
 	void *buf;
-	int err;			/* FDT_ERR_x, negative; 0: none yet */
+	int err; /* FDT_ERR_x, negative; 0: none yet */
 	const struct devtree *dt;
 };
 
@@ -52,8 +52,7 @@ keep(struct writer *w, int err)
 		w->err = err;
 }
 
-__attribute__((format(printf, 2, 3)))
-static void
+__attribute__((format(printf, 2, 3))) static void
 node_begin(struct writer *w, const char *fmt, ...)
 {
 	char name[NODE_NAME_MAX];
@@ -62,7 +61,7 @@ node_begin(struct writer *w, const char *fmt, ...)
 	va_start(ap, fmt);
 	int n = vsnprintf(name, sizeof(name), fmt, ap);
 	va_end(ap);
-	assert(n >= 0 && n < NODE_NAME_MAX);	/* the root has no name */
+	assert(n >= 0 && n < NODE_NAME_MAX); /* the root has no name */
 	keep(w, fdt_begin_node(w->buf, name));
 }
 
@@ -115,12 +114,12 @@ prop_u64s(struct writer *w, const char *name, const uint64_t *val, size_t n)
 	prop(w, name, cell, n * sizeof(cell[0]));
 }
 
-#define prop_cells(w, name, ...)					\
-	prop_u32s((w), (name), (const uint32_t[]){ __VA_ARGS__ },	\
+#define prop_cells(w, name, ...) \
+	prop_u32s((w), (name), (const uint32_t[]){ __VA_ARGS__ }, \
 		  sizeof((const uint32_t[]){ __VA_ARGS__ }) / sizeof(uint32_t))
 /* Addresses and sizes have two cells each everywhere in this tree. */
-#define prop_quads(w, name, ...)					\
-	prop_u64s((w), (name), (const uint64_t[]){ __VA_ARGS__ },	\
+#define prop_quads(w, name, ...) \
+	prop_u64s((w), (name), (const uint64_t[]){ __VA_ARGS__ }, \
 		  sizeof((const uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t))
 
 static void

@@ -23,8 +23,10 @@ static const struct arch_text {
 	const char *name;
 	const char *wants;
 } arch_text[] = {
-	[IMAGE_X86_64] = { "x86-64", "a bzImage (vmlinuz) or an ELF vmlinux with a PVH note" },
-	[IMAGE_ARM64] = { "arm64", "an Image, plain or gzip-compressed, or an EFI zboot image" },
+	[IMAGE_X86_64] = { "x86-64",
+			   "a bzImage (vmlinuz) or an ELF vmlinux with a PVH note" },
+	[IMAGE_ARM64] = { "arm64",
+			  "an Image, plain or gzip-compressed, or an EFI zboot image" },
 };
 
 /*
@@ -36,7 +38,7 @@ static const struct known {
 	size_t off;
 	const char *magic;
 	size_t len;
-	int arch;		/* enum image_arch, or IMAGE_FOR_... */
+	int arch; /* enum image_arch, or IMAGE_FOR_... */
 	const char *noun;
 } known[] = {
 	{ 0x202, MAGIC("HdrS"), IMAGE_X86_64, "an x86 bzImage" },
@@ -47,7 +49,10 @@ static const struct known {
 	{ 0, MAGIC("MZ"), IMAGE_FOR_NONE, "an EFI program" },
 	{ 0, MAGIC("\x1f\x8b"), IMAGE_FOR_NONE, "a gzip stream" },
 	{ 0, MAGIC("\x28\xb5\x2f\xfd"), IMAGE_FOR_NONE, "a zstd stream" },
-	{ 0, MAGIC("\xfd" "7zXZ\0"), IMAGE_FOR_NONE, "an xz stream" },
+	{ 0,
+	  MAGIC("\xfd"
+		"7zXZ\0"),
+	  IMAGE_FOR_NONE, "an xz stream" },
 	{ 0, MAGIC("BZh"), IMAGE_FOR_NONE, "a bzip2 stream" },
 	{ 0, MAGIC("\x02\x21\x4c\x18"), IMAGE_FOR_NONE, "an lz4 stream" },
 	{ 0, MAGIC("\x04\x22\x4d\x18"), IMAGE_FOR_NONE, "an lz4 stream" },
@@ -108,7 +113,8 @@ refuse(enum image_arch arch, const struct image_source *s, struct err *e)
 			return image_refuse(e, "is %s, gzip-compressed, this host is %s",
 					    ik.noun, host->name);
 		if (ik.noun)
-			return image_refuse(e, "is a gzip stream with %s in it: %s boots %s",
+			return image_refuse(e,
+					    "is a gzip stream with %s in it: %s boots %s",
 					    ik.noun, host->name, host->wants);
 	}
 	return image_refuse(e, "is %s: %s boots %s", k.noun, host->name, host->wants);
@@ -120,14 +126,16 @@ image_check_ram(const struct image_source *s, uint64_t gpa, uint64_t len, struct
 	uint64_t end;
 
 	if (__builtin_add_overflow(gpa, len, &end) || gpa < s->ram_base)
-		return image_refuse(e, "wants to be at 0x%llx to 0x%llx, where no RAM can be",
-				    (unsigned long long)gpa,
-				    (unsigned long long)(gpa + len - 1));
+		return image_refuse(
+			e, "wants to be at 0x%llx to 0x%llx, where no RAM can be",
+			(unsigned long long)gpa, (unsigned long long)(gpa + len - 1));
 	if (!range_ok(gpa - s->ram_base, len, s->ram_len))
-		return image_refuse(e, "needs %llu MiB of RAM, the guest has %llu MiB for it: "
-				    "raise memory.size",
-				    (unsigned long long)((end - s->ram_base - 1) >> 20) + 1,
-				    (unsigned long long)(s->ram_len >> 20));
+		return image_refuse(
+			e,
+			"needs %llu MiB of RAM, the guest has %llu MiB for it: "
+			"raise memory.size",
+			(unsigned long long)((end - s->ram_base - 1) >> 20) + 1,
+			(unsigned long long)(s->ram_len >> 20));
 	return 0;
 }
 
@@ -136,7 +144,10 @@ image_parse(enum image_arch arch, const uint8_t *data, size_t len, uint64_t ram_
 	    uint64_t ram_len, struct image *ret, struct err *e)
 {
 	const struct image_source s = {
-		.data = data, .len = len, .ram_base = ram_base, .ram_len = ram_len,
+		.data = data,
+		.len = len,
+		.ram_base = ram_base,
+		.ram_len = ram_len,
 	};
 
 	if (len == 0)

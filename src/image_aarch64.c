@@ -69,22 +69,30 @@ int
 image_parse_arm64(const struct image_source *s, struct image *img, struct err *e)
 {
 	if (s->len < HEADER_LEN)
-		return image_refuse(e, "is truncated: an Image header has %d bytes, the file has "
-				    "%zu", HEADER_LEN, s->len);
+		return image_refuse(
+			e,
+			"is truncated: an Image header has %d bytes, the file has "
+			"%zu",
+			HEADER_LEN, s->len);
 
 	uint64_t text_offset = le64_get(s->data + TEXT_OFFSET);
 	uint64_t image_size = le64_get(s->data + IMAGE_SIZE);
 	uint64_t promised = promised_len(s);
 
 	if (image_size == 0)
-		return image_refuse(e, "is an arm64 Image without a size: Linux 3.17 or later is "
-				    "needed");
+		return image_refuse(
+			e, "is an arm64 Image without a size: Linux 3.17 or later is "
+			   "needed");
 	if (le64_get(s->data + FLAGS) & FLAG_BIG_ENDIAN)
-		return image_refuse(e, "is a big-endian arm64 Image: a little-endian one is "
+		return image_refuse(e,
+				    "is a big-endian arm64 Image: a little-endian one is "
 				    "needed");
 	if (promised > s->len)
-		return image_refuse(e, "is truncated: the header promises %llu bytes, the file "
-				    "has %zu", (unsigned long long)promised, s->len);
+		return image_refuse(
+			e,
+			"is truncated: the header promises %llu bytes, the file "
+			"has %zu",
+			(unsigned long long)promised, s->len);
 
 	/* As low as may be: before Linux 4.6 memory below the Image is lost, and
 	 * flags bit 3 = 0 asks for it. */
@@ -125,7 +133,7 @@ static int
 gzip_open(z_stream *z)
 {
 	memset(z, 0, sizeof(*z));
-	return inflateInit2(z, 15 + 16);	/* any window, gzip header only */
+	return inflateInit2(z, 15 + 16); /* any window, gzip header only */
 }
 
 /* Goes on from data + *in until out is full or the stream ends. */
@@ -136,7 +144,8 @@ gzip_fill(z_stream *z, const struct image_source *s, size_t *in, uint8_t *out, s
 
 	for (size_t done = 0; r == Z_OK && done < len;) {
 		/* zlib counts in unsigned int. */
-		unsigned nin = s->len - *in < INT_MAX ? (unsigned)(s->len - *in) : INT_MAX;
+		unsigned nin =
+			s->len - *in < INT_MAX ? (unsigned)(s->len - *in) : INT_MAX;
 		unsigned nout = len - done < INT_MAX ? (unsigned)(len - done) : INT_MAX;
 
 		z->next_in = (z_const Bytef *)(uintptr_t)(s->data + *in);
@@ -170,7 +179,8 @@ gzip_error(int zr, struct err *e)
 	if (zr == Z_BUF_ERROR)
 		return image_refuse(e, "is a gzip stream that ends early");
 	if (zr == Z_MEM_ERROR)
-		return err_set(e, ENOMEM, "is gzip-compressed, and there is no memory to unpack "
+		return err_set(e, ENOMEM,
+			       "is gzip-compressed, and there is no memory to unpack "
 			       "it");
 	return image_refuse(e, "is a gzip stream that is damaged");
 }
@@ -205,9 +215,11 @@ gunzip(const struct image_source *s, struct image *img, struct err *e)
 	img->unpacked_len = z.total_out;
 	inflateEnd(&z);
 	if (img->unpacked_len > s->ram_len)
-		return image_refuse(e, "unpacks to more than the %llu MiB of RAM that the guest "
-				    "has for it: raise memory.size",
-				    (unsigned long long)(s->ram_len >> 20));
+		return image_refuse(
+			e,
+			"unpacks to more than the %llu MiB of RAM that the guest "
+			"has for it: raise memory.size",
+			(unsigned long long)(s->ram_len >> 20));
 	return zr == Z_STREAM_END ? 0 : gzip_error(zr, e);
 }
 
@@ -222,7 +234,8 @@ image_parse_gzip(const struct image_source *s, struct image *img, struct err *e)
 	inner.data = img->unpacked;
 	inner.len = img->unpacked_len;
 	if (!image_is_arm64(&inner))
-		return image_refuse(e, "is a gzip stream, but what is in it is no arm64 Image");
+		return image_refuse(
+			e, "is a gzip stream, but what is in it is no arm64 Image");
 	return image_parse_arm64(&inner, img, e);
 }
 
@@ -240,22 +253,31 @@ int
 image_parse_zboot(const struct image_source *s, struct image *img, struct err *e)
 {
 	if (s->len < ZBOOT_LEN)
-		return image_refuse(e, "is truncated: a zboot header has %d bytes, the file has "
-				    "%zu", ZBOOT_LEN, s->len);
+		return image_refuse(
+			e,
+			"is truncated: a zboot header has %d bytes, the file has "
+			"%zu",
+			ZBOOT_LEN, s->len);
 	if (strncmp((const char *)s->data + ZBOOT_TYPE, "gzip", 5) != 0) {
 		char type[9] = "";
 
 		for (size_t i = 0; i < 8 && isalnum(s->data[ZBOOT_TYPE + i]); i++)
 			type[i] = (char)s->data[ZBOOT_TYPE + i];
-		return image_refuse(e, "is an EFI zboot image compressed with '%s', not gzip: "
-				    "take the Image that the kernel build made beside it", type);
+		return image_refuse(
+			e,
+			"is an EFI zboot image compressed with '%s', not gzip: "
+			"take the Image that the kernel build made beside it",
+			type);
 	}
 
 	uint64_t off = le32_get(s->data + ZBOOT_PAYLOAD_OFF);
 	uint64_t len = le32_get(s->data + ZBOOT_PAYLOAD_LEN);
 	if (!range_ok(off, len, s->len))
-		return image_refuse(e, "is truncated: the header promises %llu bytes, the file "
-				    "has %zu", (unsigned long long)(off + len), s->len);
+		return image_refuse(
+			e,
+			"is truncated: the header promises %llu bytes, the file "
+			"has %zu",
+			(unsigned long long)(off + len), s->len);
 	struct image_source inner = *s;
 	inner.data += off;
 	inner.len = len;

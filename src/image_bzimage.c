@@ -36,7 +36,7 @@
 enum {
 	SETUP_SECTS = 0x1f1,
 	SYSSIZE = 0x1f4,
-	HEADER_LEN = 0x201,	/* operand of the jump over the header */
+	HEADER_LEN = 0x201, /* operand of the jump over the header */
 	MAGIC = 0x202,
 	VERSION = 0x206,
 	LOADFLAGS = 0x211,
@@ -47,13 +47,13 @@ enum {
 	PREF_ADDRESS = 0x258,
 	INIT_SIZE = 0x260,
 	HEADER_END_2_12 = 0x268,
-	HEADER_END_MAX = 0x290,	/* here boot_params goes on with its own fields */
+	HEADER_END_MAX = 0x290, /* here boot_params goes on with its own fields */
 };
 
 enum {
-	LOADED_HIGH = 1 << 0,		/* loadflags */
-	XLF_KERNEL_64 = 1 << 0,		/* xloadflags */
-	ENTRY_64 = 0x200,		/* behind the load address */
+	LOADED_HIGH = 1 << 0,   /* loadflags */
+	XLF_KERNEL_64 = 1 << 0, /* xloadflags */
+	ENTRY_64 = 0x200,       /* behind the load address */
 	SECTOR_LEN = 512,
 	MAP_PAGE_LEN = 4096,
 };
@@ -68,22 +68,31 @@ static int
 check_header(const struct image_source *s, struct err *e)
 {
 	if (s->len < HEADER_END_2_12)
-		return image_refuse(e, "is truncated: the setup header ends at byte %d, the "
-				    "file has %zu", HEADER_END_2_12, s->len);
+		return image_refuse(e,
+				    "is truncated: the setup header ends at byte %d, the "
+				    "file has %zu",
+				    HEADER_END_2_12, s->len);
 
 	unsigned version = le16_get(s->data + VERSION);
 	if (!(s->data[LOADFLAGS] & LOADED_HIGH))
-		return image_refuse(e, "is a zImage, which loads below 1 MiB: a bzImage of "
+		return image_refuse(e,
+				    "is a zImage, which loads below 1 MiB: a bzImage of "
 				    "Linux 3.8 or later is needed");
 	if (version < 0x20c)
-		return image_refuse(e, "has boot protocol %u.%02u: 2.12 (Linux 3.8) or later is "
-				    "needed", version >> 8, version & 0xff);
+		return image_refuse(
+			e,
+			"has boot protocol %u.%02u: 2.12 (Linux 3.8) or later is "
+			"needed",
+			version >> 8, version & 0xff);
 	if (MAGIC + s->data[HEADER_LEN] < HEADER_END_2_12)
-		return image_refuse(e, "has boot protocol %u.%02u, but a setup header that is too "
-				    "short for it", version >> 8, version & 0xff);
+		return image_refuse(
+			e,
+			"has boot protocol %u.%02u, but a setup header that is too "
+			"short for it",
+			version >> 8, version & 0xff);
 	if (!(le16_get(s->data + XLOADFLAGS) & XLF_KERNEL_64))
 		return image_refuse(e, "is a 32-bit x86 kernel: it has no 64-bit entry "
-				    "(XLF_KERNEL_64)");
+				       "(XLF_KERNEL_64)");
 	return 0;
 }
 
@@ -95,18 +104,25 @@ find_payload(const struct image_source *s, struct image_segment *ret, struct err
 	uint64_t len = (uint64_t)le32_get(s->data + SYSSIZE) * 16;
 
 	if (!range_ok(off, len, s->len))
-		return image_refuse(e, "is truncated: the header promises %llu bytes, the file "
-				    "has %zu", (unsigned long long)(off + len), s->len);
+		return image_refuse(
+			e,
+			"is truncated: the header promises %llu bytes, the file "
+			"has %zu",
+			(unsigned long long)(off + len), s->len);
 	if (len <= ENTRY_64)
-		return image_refuse(e, "has no 64-bit entry: the header promises %llu bytes of "
-				    "kernel", (unsigned long long)len);
+		return image_refuse(
+			e,
+			"has no 64-bit entry: the header promises %llu bytes of "
+			"kernel",
+			(unsigned long long)len);
 	*ret = (struct image_segment){ .off = off, .file_len = len, .mem_len = len };
 	return 0;
 }
 
 /* Where the payload is loaded, and how far the running kernel reaches. */
 static int
-place(const struct image_source *s, struct image_segment *seg, uint64_t *end, struct err *e)
+place(const struct image_source *s, struct image_segment *seg, uint64_t *end,
+      struct err *e)
 {
 	uint64_t pref = le64_get(s->data + PREF_ADDRESS);
 	uint64_t align = le32_get(s->data + KERNEL_ALIGNMENT);
@@ -114,15 +130,20 @@ place(const struct image_source *s, struct image_segment *seg, uint64_t *end, st
 
 	if (s->data[RELOCATABLE_KERNEL]) {
 		if (align == 0 || (align & (align - 1)))
-			return image_refuse(e, "has a kernel_alignment of 0x%llx, which is no "
-					    "power of two", (unsigned long long)align);
+			return image_refuse(
+				e,
+				"has a kernel_alignment of 0x%llx, which is no "
+				"power of two",
+				(unsigned long long)align);
 		seg->gpa = X86_HIGH_RAM_GPA + seg->off % MAP_PAGE_LEN;
 		start = align_up(seg->gpa, align);
 		if (start < pref)
 			start = pref;
 	} else if (pref < X86_HIGH_RAM_GPA) {
-		return image_refuse(e, "is not relocatable and wants to be at 0x%llx, below "
-				    "1 MiB", (unsigned long long)pref);
+		return image_refuse(e,
+				    "is not relocatable and wants to be at 0x%llx, below "
+				    "1 MiB",
+				    (unsigned long long)pref);
 	} else {
 		seg->gpa = pref;
 	}

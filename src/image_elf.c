@@ -20,7 +20,7 @@ enum {
 
 static const struct machine {
 	uint16_t e_machine;
-	int arch;		/* enum image_arch or IMAGE_FOR_OTHER */
+	int arch; /* enum image_arch or IMAGE_FOR_OTHER */
 	const char *noun;
 } machines[] = {
 	{ EM_X86_64, IMAGE_X86_64, "an ELF file for x86-64" },
@@ -31,7 +31,7 @@ static const struct machine {
 	{ EM_PPC64, IMAGE_FOR_OTHER, "an ELF file for PowerPC" },
 	{ EM_S390, IMAGE_FOR_OTHER, "an ELF file for s390" },
 	{ EM_MIPS, IMAGE_FOR_OTHER, "an ELF file for MIPS" },
-	{ 258, IMAGE_FOR_OTHER, "an ELF file for LoongArch" },	/* not in every elf.h */
+	{ 258, IMAGE_FOR_OTHER, "an ELF file for LoongArch" }, /* not in every elf.h */
 };
 
 bool
@@ -66,22 +66,32 @@ check_ehdr(const struct image_source *s, Elf64_Ehdr *eh, struct err *e)
 	const char *noun = image_elf_noun(s, &arch);
 
 	if (s->len < sizeof(*eh))
-		return image_refuse(e, "is truncated: an ELF header has %zu bytes, the file has "
-				    "%zu", sizeof(*eh), s->len);
+		return image_refuse(
+			e,
+			"is truncated: an ELF header has %zu bytes, the file has "
+			"%zu",
+			sizeof(*eh), s->len);
 	if (arch != IMAGE_X86_64)
 		return image_refuse(e, "is %s, this host is x86-64", noun);
 	memcpy(eh, s->data, sizeof(*eh));
 	if (eh->e_ident[EI_CLASS] != ELFCLASS64 || eh->e_ident[EI_DATA] != ELFDATA2LSB)
 		return image_refuse(e, "is no 64-bit little-endian ELF file");
 	if (eh->e_type != ET_EXEC && eh->e_type != ET_DYN)
-		return image_refuse(e, "is an ELF file, but no executable: an object or a module?");
+		return image_refuse(
+			e, "is an ELF file, but no executable: an object or a module?");
 	if (eh->e_phnum == 0 || eh->e_phnum > PHDRS_MAX ||
 	    eh->e_phentsize != sizeof(Elf64_Phdr))
-		return image_refuse(e, "is an ELF file with %u program headers of %u bytes: no "
-				    "kernel has that", eh->e_phnum, eh->e_phentsize);
+		return image_refuse(
+			e,
+			"is an ELF file with %u program headers of %u bytes: no "
+			"kernel has that",
+			eh->e_phnum, eh->e_phentsize);
 	if (!range_ok(eh->e_phoff, (uint64_t)eh->e_phnum * sizeof(Elf64_Phdr), s->len))
-		return image_refuse(e, "is truncated: its program headers lie behind the end of "
-				    "the file, which has %zu bytes", s->len);
+		return image_refuse(
+			e,
+			"is truncated: its program headers lie behind the end of "
+			"the file, which has %zu bytes",
+			s->len);
 	return 0;
 }
 
@@ -103,8 +113,9 @@ check_in_file(const struct image_source *s, const Elf64_Phdr *ph, struct err *e)
 		return 0;
 	if (__builtin_add_overflow(ph->p_offset, ph->p_filesz, &end))
 		return image_refuse(e, "has a program header that reaches beyond 2^64");
-	return image_refuse(e, "is truncated: the header promises %llu bytes, the file has %zu",
-			    (unsigned long long)end, s->len);
+	return image_refuse(
+		e, "is truncated: the header promises %llu bytes, the file has %zu",
+		(unsigned long long)end, s->len);
 }
 
 static int
@@ -117,19 +128,24 @@ add_segment(const struct image_source *s, const Elf64_Phdr *ph, struct image *im
 	if (r < 0)
 		return r;
 	if (ph->p_filesz > ph->p_memsz)
-		return image_refuse(e, "has a segment with more bytes in the file than in memory");
+		return image_refuse(
+			e, "has a segment with more bytes in the file than in memory");
 	if (img->nsegment == IMAGE_SEGMENTS_MAX)
-		return image_refuse(e, "has more than %d segments to load", IMAGE_SEGMENTS_MAX);
+		return image_refuse(e, "has more than %d segments to load",
+				    IMAGE_SEGMENTS_MAX);
 	/* Below 1 MiB lie start info, command line and ACPI tables. */
 	if (ph->p_paddr < X86_HIGH_RAM_GPA)
-		return image_refuse(e, "has a segment at 0x%llx: below 1 MiB there is no place "
-				    "for it", (unsigned long long)ph->p_paddr);
+		return image_refuse(
+			e,
+			"has a segment at 0x%llx: below 1 MiB there is no place "
+			"for it",
+			(unsigned long long)ph->p_paddr);
 	r = image_check_ram(s, ph->p_paddr, ph->p_memsz, e);
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < img->nsegment; i++)
-		if (ranges_overlap(img->segment[i].gpa, img->segment[i].mem_len, ph->p_paddr,
-				   ph->p_memsz))
+		if (ranges_overlap(img->segment[i].gpa, img->segment[i].mem_len,
+				   ph->p_paddr, ph->p_memsz))
 			return image_refuse(e, "has segments that overlap at 0x%llx",
 					    (unsigned long long)ph->p_paddr);
 
@@ -149,7 +165,8 @@ add_segment(const struct image_source *s, const Elf64_Phdr *ph, struct image *im
  * say so in p_align.
  */
 static bool
-find_entry(const uint8_t *p, uint64_t len, uint64_t align, unsigned *budget, uint64_t *ret)
+find_entry(const uint8_t *p, uint64_t len, uint64_t align, unsigned *budget,
+	   uint64_t *ret)
 {
 	align = align == 8 ? 8 : 4;
 	for (; len >= sizeof(Elf64_Nhdr) && *budget > 0; (*budget)--) {
@@ -214,7 +231,7 @@ parse_notes(const struct image_source *s, const Elf64_Ehdr *eh, struct image *im
 			return 0;
 	}
 	return image_refuse(e, "is a raw vmlinux without a PVH note: build it with "
-			    "CONFIG_PVH=y, or take the bzImage");
+			       "CONFIG_PVH=y, or take the bzImage");
 }
 
 int

@@ -57,7 +57,8 @@ serve(void *arg, const struct exit *x)
 	case EXIT_HOST_ERROR:
 		if (m->end == MACHINE_RUNNING)
 			m->crashed = m->vcpu[x->vcpu];
-		machine_end(m, x->kind == EXIT_CRASH ? MACHINE_CRASH : MACHINE_HOST_ERROR);
+		machine_end(m,
+			    x->kind == EXIT_CRASH ? MACHINE_CRASH : MACHINE_HOST_ERROR);
 		return 0;
 	default:
 		return serve_access(m, x);
@@ -67,7 +68,7 @@ serve(void *arg, const struct exit *x)
 void
 machine_end(struct machine *m, enum machine_end end)
 {
-	if (m->end != MACHINE_RUNNING)	/* the first reason counts */
+	if (m->end != MACHINE_RUNNING) /* the first reason counts */
 		return;
 	m->end = end;
 	reactor_stop(m->host.reactor);
@@ -85,7 +86,8 @@ power_reset(void *arg)
 	machine_end(arg, MACHINE_RESET);
 }
 
-const struct power_ops machine_power_ops = { .poweroff = power_off, .reset = power_reset };
+const struct power_ops machine_power_ops = { .poweroff = power_off,
+					     .reset = power_reset };
 
 void
 machine_press_button(struct machine *m)
@@ -136,7 +138,7 @@ collect_posted(struct machine *m)
 			};
 		}
 	m->vcpu_env.posted = m->posted;
-	m->vcpu_env.nposted = n;	/* the threads wait for vcpu_run() until then */
+	m->vcpu_env.nposted = n; /* the threads wait for vcpu_run() until then */
 }
 
 static int
@@ -240,9 +242,9 @@ machine_new(const struct config *cfg, const struct machine_host *host,
 	    struct machine **ret, struct err *e)
 {
 	static int (*const step[])(struct machine *, struct err *) = {
-		make_memory,		/* every slot before the irqchip: doc/design.md */
+		make_memory, /* every slot before the irqchip: doc/design.md */
 		machine_arch_irqchip,
-		make_vcpus,		/* their threads set them up while we load */
+		make_vcpus, /* their threads set them up while we load */
 		load,
 		make_devices,
 		wait_for_vcpus,
@@ -283,7 +285,8 @@ machine_run(struct machine *m)
 	timing_mark(m->host.timing, TIMING_STOPPED);
 	dropped = uart16550_dropped(m->serial);
 	if (dropped > 0)
-		log_warn("serial0: %u bytes were lost to a reader that did not read", dropped);
+		log_warn("serial0: %u bytes were lost to a reader that did not read",
+			 dropped);
 	return m->end;
 }
 
@@ -294,10 +297,8 @@ machine_write_stats(const struct machine *m, FILE *out)
 		enum exit_kind kind;
 		const char *name;
 	} row[] = {
-		{ EXIT_PIO_READ, "pio_read" },
-		{ EXIT_PIO_WRITE, "pio_write" },
-		{ EXIT_MMIO_READ, "mmio_read" },
-		{ EXIT_MMIO_WRITE, "mmio_write" },
+		{ EXIT_PIO_READ, "pio_read" },     { EXIT_PIO_WRITE, "pio_write" },
+		{ EXIT_MMIO_READ, "mmio_read" },   { EXIT_MMIO_WRITE, "mmio_write" },
 		{ EXIT_IOAPIC_EOI, "ioapic_eoi" },
 	};
 	struct mailbox_stats s;

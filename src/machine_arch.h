@@ -29,7 +29,7 @@ enum machine_pci_bus {
 /* Where PCI lies on this architecture; seg of the buses is filled in later. */
 struct machine_pci_layout {
 	uint64_t ecam_base;
-	uint64_t io_gpa;		/* where the CPU reaches I/O ports; 0: has them */
+	uint64_t io_gpa; /* where the CPU reaches I/O ports; 0: has them */
 	struct pci_window window[PCI_WINDOWS];
 	struct pci_bus bus[MACHINE_PCI_BUSES];
 };
@@ -59,8 +59,8 @@ struct machine {
 	struct mailboxes *mailboxes;
 	struct posted_range posted[MACHINE_POSTED_MAX];
 	struct vcpu_env vcpu_env;
-	struct vcpu **vcpu;		/* cfg->cpu.count of them */
-	struct pci_segment *pci;	/* NULL: no device needs it */
+	struct vcpu **vcpu;      /* cfg->cpu.count of them */
+	struct pci_segment *pci; /* NULL: no device needs it */
 	struct pci_bus pci_bus[MACHINE_PCI_BUSES];
 	struct machine_virtio virtio[CONFIG_NAMED_MAX];
 	unsigned nvirtio;
@@ -86,8 +86,9 @@ extern const unsigned machine_platform_rows;
 extern const struct power_ops machine_power_ops;
 
 /* Where RAM of the configured size lies; only gpa and len are filled in. */
-int machine_arch_ram(const struct machine *m, struct memory_range range[MEMORY_RANGES_MAX],
-		     unsigned *ret_n, struct err *e);
+int machine_arch_ram(const struct machine *m,
+		     struct memory_range range[MEMORY_RANGES_MAX], unsigned *ret_n,
+		     struct err *e);
 
 /* Makes m->irqchip, after the memory slots and before the vCPUs. */
 int machine_arch_irqchip(struct machine *m, struct err *e);

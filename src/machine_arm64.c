@@ -46,15 +46,18 @@ enum {
 #define RAM_END_MAX (1ull << 40)
 
 _Static_assert(VIRTIO_GPA + 32 * VIRTIO_LEN <= (int)GIC_REDIST_GPA &&
-	       (int)GIC_END_GPA <= PCI_GPA, "the map above is wrong");
+		       (int)GIC_END_GPA <= PCI_GPA,
+	       "the map above is wrong");
 
-#define VIRTIO_SLOT(n)							\
-	{ DEVICE_VIRTIO_MMIO, SPACE_MMIO, VIRTIO_GPA + (n) * VIRTIO_LEN,	\
-	  VIRTIO_LEN, VIRTIO_SPI + (n), IRQ_LEVEL }
-#define VIRTIO_SLOTS_8(n)						\
-	VIRTIO_SLOT(n), VIRTIO_SLOT((n) + 1), VIRTIO_SLOT((n) + 2),	\
-	VIRTIO_SLOT((n) + 3), VIRTIO_SLOT((n) + 4), VIRTIO_SLOT((n) + 5), \
-	VIRTIO_SLOT((n) + 6), VIRTIO_SLOT((n) + 7)
+#define VIRTIO_SLOT(n) \
+	{ \
+		DEVICE_VIRTIO_MMIO, SPACE_MMIO, VIRTIO_GPA + (n)*VIRTIO_LEN, VIRTIO_LEN, \
+			VIRTIO_SPI + (n), IRQ_LEVEL \
+	}
+#define VIRTIO_SLOTS_8(n) \
+	VIRTIO_SLOT(n), VIRTIO_SLOT((n) + 1), VIRTIO_SLOT((n) + 2), \
+		VIRTIO_SLOT((n) + 3), VIRTIO_SLOT((n) + 4), VIRTIO_SLOT((n) + 5), \
+		VIRTIO_SLOT((n) + 6), VIRTIO_SLOT((n) + 7)
 
 const struct platform_row machine_platform_row[] = {
 	{ DEVICE_UART16550, SPACE_MMIO, 0x09000000, 8, 1, IRQ_LEVEL },

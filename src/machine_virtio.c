@@ -73,14 +73,15 @@ doorbell_add(void *arg, const struct virtio_doorbell *at)
 	if (!db)
 		return;
 	*db = (struct doorbell){
-		.io = { .cb = doorbell_rang, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) },
+		.io = { .cb = doorbell_rang,
+			.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) },
 		.at = *at,
 		.m = m,
 	};
 	ioe = ioeventfd_of(at, db->io.fd);
 	if (db->io.fd < 0 || vm_ioeventfd_add(m->vm, &ioe) != 0) {
-		log_warn("%s: no ioeventfd for queue %u; its doorbell exits", at->dev->name,
-			 at->queue);
+		log_warn("%s: no ioeventfd for queue %u; its doorbell exits",
+			 at->dev->name, at->queue);
 		if (db->io.fd >= 0)
 			close(db->io.fd);
 		free(db);
@@ -141,7 +142,7 @@ static void
 split_windows(struct machine *m)
 {
 	static const struct {
-		unsigned from, len;	/* quarters */
+		unsigned from, len; /* quarters */
 	} share[MACHINE_PCI_BUSES] = {
 		[MACHINE_PCI_VIRTIO] = { 0, 1 },
 		[MACHINE_PCI_EMULATED] = { 1, 1 },
@@ -284,8 +285,10 @@ make_device(struct machine *m, const struct config_named *named, struct err *e)
 	const struct virtio_kind *kind = kind_table;
 	int rc;
 
-	while (strcmp(kind->section, named->section->name) != 0)
-		assert(++kind < kind_table + ARRAY_SIZE(kind_table));
+	while (strcmp(kind->section, named->section->name) != 0) {
+		kind++;
+		assert(kind < kind_table + ARRAY_SIZE(kind_table));
+	}
 	*mv = (struct machine_virtio){ .free = kind->free };
 	rc = kind->make(m, mv, named);
 	if (rc == 0) {
@@ -293,9 +296,11 @@ make_device(struct machine *m, const struct config_named *named, struct err *e)
 		rc = connect(m, mv);
 	}
 	if (rc)
-		return err_set(e, -rc, "[%s \"%s\"]: %s", named->section->name, named->name,
-			       rc == -ENOSPC || rc == -ENODEV ? "the bus has no place left" :
-								strerror(-rc));
+		return err_set(e, -rc, "[%s \"%s\"]: %s", named->section->name,
+			       named->name,
+			       rc == -ENOSPC || rc == -ENODEV
+				       ? "the bus has no place left"
+				       : strerror(-rc));
 	return 0;
 }
 

@@ -26,17 +26,19 @@
 #include "util.h"
 
 #define PCI_ECAM_GPA 0xe0000000ull
+#define VIRTIO_GPA 0xfe000000ull
+#define VIRTIO_LEN 0x1000ull
 
 enum {
 	LAPIC_BASE = 0xfee00000,
-	VIRTIO_GPA = 0xfe000000,
-	VIRTIO_LEN = 0x1000,
-	RESET_VECTOR_LEN = 16,		/* the last bytes below 1 MiB */
+	RESET_VECTOR_LEN = 16, /* the last bytes below 1 MiB */
 };
 
 #define VIRTIO_SLOT(n, gsi) \
-	{ DEVICE_VIRTIO_MMIO, SPACE_MMIO, VIRTIO_GPA + (n) * VIRTIO_LEN, VIRTIO_LEN, gsi, \
-	  IRQ_LEVEL }
+	{ \
+		DEVICE_VIRTIO_MMIO, SPACE_MMIO, VIRTIO_GPA + (n)*VIRTIO_LEN, VIRTIO_LEN, \
+			gsi, IRQ_LEVEL \
+	}
 
 const struct platform_row machine_platform_row[] = {
 	{ DEVICE_UART16550, SPACE_PIO, 0x3f8, 8, 4, IRQ_EDGE },
@@ -134,11 +136,15 @@ write_reset_vector(const struct machine *m, uint8_t *at)
 	const struct bus_slot *power = slot_find(&m->slots, DEVICE_POWER_ACPI);
 	uint16_t port = (uint16_t)(power->base + ACPI_POWER_RESET);
 	const uint8_t code[] = {
-		0xba, (uint8_t)port, (uint8_t)(port >> 8),	/* mov dx, port */
-		0xb0, ACPI_POWER_RESET_VALUE,			/* mov al, value */
-		0xee,						/* out dx, al */
-		0xf4,						/* hlt */
-		0xeb, 0xfd,					/* jmp to the hlt */
+		0xba,
+		(uint8_t)port,
+		(uint8_t)(port >> 8), /* mov dx, port */
+		0xb0,
+		ACPI_POWER_RESET_VALUE, /* mov al, value */
+		0xee,                   /* out dx, al */
+		0xf4,                   /* hlt */
+		0xeb,
+		0xfd, /* jmp to the hlt */
 	};
 
 	_Static_assert(sizeof(code) <= RESET_VECTOR_LEN, "ends at 1 MiB");

@@ -38,10 +38,10 @@ struct vmm {
 	struct timing_watch ready;
 	struct reactor *reactor;
 	struct console *console;
-	struct chr null_serial;		/* serial.backend = none */
-	struct machine *machine;	/* NULL between two */
+	struct chr null_serial;  /* serial.backend = none */
+	struct machine *machine; /* NULL between two */
 	struct reactor_signal sig[3];
-	int signum;			/* that ended us; 0: none */
+	int signum; /* that ended us; 0: none */
 	unsigned terms;
 };
 
@@ -49,7 +49,7 @@ struct vmm {
 
 enum { OPT_CHECK = 256, OPT_DUMP, OPT_TIMING, OPT_STATS, OPT_VERSION };
 
-static const char short_option[] = ":c:s:vh";	/* ':': we say what is missing */
+static const char short_option[] = ":c:s:vh"; /* ':': we say what is missing */
 
 static const struct option long_option[] = {
 	{ "config", required_argument, NULL, 'c' },
@@ -67,14 +67,19 @@ static const struct option long_option[] = {
 static void
 help(void)
 {
-	puts("usage: vmm --config FILE [--set SECTION.KEY=VALUE]... [--check | --dump-config]\n"
+	puts("usage: vmm --config FILE [--set SECTION.KEY=VALUE]... [--check | "
+	     "--dump-config]\n"
 	     "           [--timing FILE] [--stats FILE] [-v]\n"
 	     "\n"
 	     "  -c, --config FILE   the virtual machine, see vm.ini(5)\n"
-	     "  -s, --set S.K=V     set one keyword; wins over the file; may be repeated\n"
-	     "      --check         parse, try everything short of running, say what is wrong\n"
-	     "      --dump-config   print the effective configuration and where it came from\n"
-	     "      --timing FILE   write when each stage of the launch was reached, as JSON\n"
+	     "  -s, --set S.K=V     set one keyword; wins over the file; may be "
+	     "repeated\n"
+	     "      --check         parse, try everything short of running, say what is "
+	     "wrong\n"
+	     "      --dump-config   print the effective configuration and where it came "
+	     "from\n"
+	     "      --timing FILE   write when each stage of the launch was reached, as "
+	     "JSON\n"
 	     "      --stats FILE    write what the guest made us do, as JSON\n"
 	     "  -v, --verbose       say more; twice: debug\n"
 	     "  -h, --help          this text\n"
@@ -99,7 +104,7 @@ static void
 be_verbose(unsigned *level)
 {
 	if (*level < LOG_DEBUG)
-		log_set_level((enum log_level)++*level);
+		log_set_level((enum log_level)++ * level);
 }
 
 /*
@@ -146,7 +151,8 @@ find_config(int argc, char **argv, struct vmm *v)
 			puts("vmm " VMM_VERSION);
 			return EXIT_SUCCESS;
 		case ':':
-			log_error("%s wants an argument; see vmm --help", argv[optind - 1]);
+			log_error("%s wants an argument; see vmm --help",
+				  argv[optind - 1]);
 			return EXIT_STATUS_CONFIG;
 		default:
 			log_error("%s: unknown option; see vmm --help", argv[optind - 1]);
@@ -172,7 +178,8 @@ read_config(int argc, char **argv, struct vmm *v, struct err *e)
 	config_init(&v->cfg, CONFIG_ARCH_NATIVE, NULL);
 	rc = config_load(&v->cfg, v->opt.config, e);
 	optind = 1;
-	while (rc == 0 && (c = getopt_long(argc, argv, short_option, long_option, NULL)) != -1)
+	while (rc == 0 &&
+	       (c = getopt_long(argc, argv, short_option, long_option, NULL)) != -1)
 		if (c == 's')
 			rc = config_set(&v->cfg, optarg, e);
 	if (rc == 0)
@@ -193,8 +200,10 @@ die_by(struct vmm *v, int signum)
 static void
 on_signal(struct reactor_signal *s, int signum)
 {
-	struct vmm *v = container_of(s, struct vmm, sig[signum == SIGTERM  ? 0 :
-							 signum == SIGINT ? 1 : 2]);
+	struct vmm *v = container_of(s, struct vmm,
+				     sig[signum == SIGTERM  ? 0
+					 : signum == SIGINT ? 1
+							    : 2]);
 
 	/* SIGTERM asks the guest first; who sends it twice means it. */
 	if (signum == SIGTERM && v->terms++ == 0)
@@ -226,7 +235,7 @@ static void
 on_fatal_signal(int signum)
 {
 	console_restore();
-	raise(signum);		/* SA_RESETHAND: what it would have done without us */
+	raise(signum); /* SA_RESETHAND: what it would have done without us */
 }
 
 /*
@@ -251,7 +260,8 @@ start_signals(struct vmm *v)
 {
 	static const int signum[] = { SIGTERM, SIGINT, SIGHUP };
 	static const int fatal[] = { SIGABRT, SIGSEGV, SIGILL, SIGFPE, SIGQUIT };
-	struct sigaction sa = { .sa_handler = on_fatal_signal, .sa_flags = (int)SA_RESETHAND };
+	struct sigaction sa = { .sa_handler = on_fatal_signal,
+				.sa_flags = (int)SA_RESETHAND };
 
 	for (unsigned i = 0; isatty(STDIN_FILENO) && i < ARRAY_SIZE(fatal); i++)
 		sigaction(fatal[i], &sa, NULL);
@@ -330,8 +340,9 @@ run_once(struct vmm *v, enum machine_end *end, struct err *e)
 {
 	struct machine_host host = {
 		.reactor = v->reactor,
-		.serial = v->cfg.serial.backend == CONFIG_SERIAL_STDIO ?
-				  console_chr(v->console) : &v->null_serial,
+		.serial = v->cfg.serial.backend == CONFIG_SERIAL_STDIO
+				  ? console_chr(v->console)
+				  : &v->null_serial,
 		.timing = &v->timing,
 	};
 	int rc = machine_new(&v->cfg, &host, &v->machine, e);

@@ -84,7 +84,8 @@ memory_reserve(struct memory *m, const struct memory_range *range, unsigned n,
 		assert(i == 0 || range[i].gpa >= range[i - 1].gpa + range[i - 1].len);
 		if (__builtin_add_overflow(total, range[i].len, &total) ||
 		    __builtin_add_overflow(total, GUARD_LEN + 2 * HUGE_LEN, &total))
-			return err_set(e, ENOMEM, "memory.size: larger than the "
+			return err_set(e, ENOMEM,
+				       "memory.size: larger than the "
 				       "address space of this host");
 	}
 
@@ -105,7 +106,8 @@ memory_reserve(struct memory *m, const struct memory_range *range, unsigned n,
 	return 0;
 
 fail:
-	return err_set(e, ENOMEM, "cannot reserve %llu MiB of guest RAM: give the guest less "
+	return err_set(e, ENOMEM,
+		       "cannot reserve %llu MiB of guest RAM: give the guest less "
 		       "(memory.size), or raise the limit of this process (ulimit -v)",
 		       (unsigned long long)(memory_size(&tmp) >> 20));
 }
@@ -117,7 +119,8 @@ memory_reset(struct memory *m, struct err *e)
 		int r = map_range(&m->range[i]);
 
 		if (r < 0)
-			return err_set(e, -r, "cannot renew the guest RAM: %s", strerror(-r));
+			return err_set(e, -r, "cannot renew the guest RAM: %s",
+				       strerror(-r));
 	}
 	return 0;
 }
@@ -133,7 +136,8 @@ memory_release(struct memory *m)
 void
 memory_from_buffer(struct memory *m, uint64_t gpa, void *buf, size_t len)
 {
-	*m = (struct memory){ .n = 1, .range[0] = { .gpa = gpa, .len = len, .hva = buf } };
+	*m = (struct memory){ .n = 1,
+			      .range[0] = { .gpa = gpa, .len = len, .hva = buf } };
 }
 
 /* The bytes from gpa to the end of its range, *avail of them; NULL: not RAM. */
@@ -278,14 +282,14 @@ memory_load_file(struct memory *m, uint64_t gpa, int fd, uint64_t off, uint64_t 
 		return -EIO;
 
 	uint64_t head = -(uintptr_t)p & (page - 1);
-	if (copy || !m->map || !S_ISREG(st.st_mode) || ((uintptr_t)p - off) & (page - 1) ||
-	    len < head + MAP_LEN_MIN)
+	if (copy || !m->map || !S_ISREG(st.st_mode) ||
+	    ((uintptr_t)p - off) & (page - 1) || len < head + MAP_LEN_MIN)
 		return read_all(fd, p, off, len);
 
 	uint64_t mapped = align_down(len - head, page);
 	uint64_t tail = len - head - mapped;
 	int r = map_file(p + head, fd, off + head, mapped);
-	if (r == -ENODEV)	/* a file system that cannot map */
+	if (r == -ENODEV) /* a file system that cannot map */
 		return read_all(fd, p, off, len);
 	if (r == 0)
 		r = read_all(fd, p, off, head);

@@ -50,7 +50,7 @@ timing_watch_feed(struct timing_watch *w, const uint8_t *buf, size_t len)
 		memmove(w->last, w->last + 1, w->len - 1);
 		w->last[w->len - 1] = (char)buf[i];
 		if (memcmp(w->last, w->text, w->len) == 0) {
-			w->len = 0;	/* found; stop looking */
+			w->len = 0; /* found; stop looking */
 			return true;
 		}
 	}
@@ -70,9 +70,11 @@ exec_ns(void)
 	if (f)
 		fclose(f);
 	buf[n] = '\0';
-	p = strrchr(buf, ')');	/* the name may hold blanks */
-	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d "
-			       "%*d %*d %*d %*d %*d %llu", &ticks) != 1)
+	p = strrchr(buf, ')'); /* the name may hold blanks */
+	if (!p || sscanf(p + 1,
+			 " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d "
+			 "%*d %*d %*d %*d %*d %llu",
+			 &ticks) != 1)
 		return 0;
 	return ticks * (1000000000ull / (unsigned long long)sysconf(_SC_CLK_TCK));
 }

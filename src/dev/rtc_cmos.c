@@ -227,7 +227,8 @@ latched_s(const struct rtc_cmos *rtc)
 		month = 12;
 	return days_from_civil(year, month, decode(rtc, rtc->reg[DAY])) * DAY_S +
 	       decode_hour(rtc, rtc->reg[HOURS]) * (int64_t)HOUR_S +
-	       decode(rtc, rtc->reg[MINUTES]) * (int64_t)MINUTE_S + decode(rtc, rtc->reg[SECONDS]);
+	       decode(rtc, rtc->reg[MINUTES]) * (int64_t)MINUTE_S +
+	       decode(rtc, rtc->reg[SECONDS]);
 }
 
 /* ---- alarm and update-ended ---- */

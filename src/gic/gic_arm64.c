@@ -24,8 +24,8 @@
 #include "vm.h"
 
 enum {
-	PRIVATE_INTIDS = 32,		/* SGIs and PPIs, before the first SPI */
-	ITS_LEN = 0x20000,		/* registers, and a page with the doorbell */
+	PRIVATE_INTIDS = 32, /* SGIs and PPIs, before the first SPI */
+	ITS_LEN = 0x20000,   /* registers, and a page with the doorbell */
 };
 
 struct gic_version;
@@ -35,41 +35,46 @@ struct gic {
 	struct vm *vm;
 	const struct gic_version *version;
 	unsigned ncpu;
-	int fd;				/* the KVM device */
-	int its_fd;			/* -1: none */
+	int fd;     /* the KVM device */
+	int its_fd; /* -1: none */
 };
 
 struct frame {
-	uint64_t attr;			/* KVM_VGIC_V[23]_ADDR_TYPE_x */
+	uint64_t attr; /* KVM_VGIC_V[23]_ADDR_TYPE_x */
 	uint64_t base;
 };
 
 struct gic_version {
 	unsigned number;
-	uint32_t type;			/* KVM_DEV_TYPE_x */
+	uint32_t type; /* KVM_DEV_TYPE_x */
 	unsigned ncpu_max;
 	struct frame dist, cpu;
 	uint64_t dist_len;
-	uint64_t cpu_len;		/* of a CPU if per_cpu, else of all */
+	uint64_t cpu_len; /* of a CPU if per_cpu, else of all */
 	bool per_cpu;
 	bool its;
-	const char *lacking;		/* what a host that refuses it is like */
+	const char *lacking; /* what a host that refuses it is like */
 	const char *remedy;
 };
 
 /* In the order of preference. */
 static const struct gic_version versions[] = {
 	{
-		.number = 3, .type = KVM_DEV_TYPE_ARM_VGIC_V3,
+		.number = 3,
+		.type = KVM_DEV_TYPE_ARM_VGIC_V3,
 		.ncpu_max = GIC_V3_CPUS_MAX,
 		.dist = { KVM_VGIC_V3_ADDR_TYPE_DIST, GIC_DIST_GPA },
 		.dist_len = 0x10000,
 		.cpu = { KVM_VGIC_V3_ADDR_TYPE_REDIST, GIC_REDIST_GPA },
-		.cpu_len = 0x20000, .per_cpu = true, .its = true,
+		.cpu_len = 0x20000,
+		.per_cpu = true,
+		.its = true,
 		.lacking = "its own controller is a GICv2",
 		.remedy = "set irqchip.gic = 2 or auto",
-	}, {
-		.number = 2, .type = KVM_DEV_TYPE_ARM_VGIC_V2,
+	},
+	{
+		.number = 2,
+		.type = KVM_DEV_TYPE_ARM_VGIC_V2,
 		.ncpu_max = GIC_V2_CPUS_MAX,
 		.dist = { KVM_VGIC_V2_ADDR_TYPE_DIST, GIC_DIST_GPA },
 		.dist_len = 0x1000,
@@ -200,8 +205,8 @@ configure(struct gic *g, struct err *e)
 			       strerror(-r));
 	r = set_frame(g->fd, &v->dist, "distributor", e);
 	if (r == 0)
-		r = set_frame(g->fd, &v->cpu, v->per_cpu ? "redistributors" :
-			      "CPU interface", e);
+		r = set_frame(g->fd, &v->cpu,
+			      v->per_cpu ? "redistributors" : "CPU interface", e);
 	if (r == 0 && v->its)
 		r = create_its(g, e);
 	return r;
@@ -218,8 +223,9 @@ check_cpus(const struct gic *g, unsigned wanted, struct err *e)
 		return 0;
 	return err_set_status(e, wanted != 0 ? EXIT_STATUS_CONFIG : EXIT_STATUS_HOST,
 			      EINVAL, "cpu.count = %u: a GICv%u has at most %u CPUs; %s",
-			      g->ncpu, v->number, v->ncpu_max, wanted != 0 ?
-			      v->remedy : "this host's KVM has no newer GIC");
+			      g->ncpu, v->number, v->ncpu_max,
+			      wanted != 0 ? v->remedy
+					  : "this host's KVM has no newer GIC");
 }
 
 /* v: the version that was asked for, NULL: any. */
@@ -230,7 +236,8 @@ refused(int r, const struct gic_version *v, struct err *e)
 		return err_set(e, -r, "cannot make a GIC: %s", strerror(-r));
 	if (v == NULL)
 		return err_set(e, ENODEV, "this host's KVM has neither GICv3 nor GICv2");
-	return err_set(e, ENODEV, "irqchip.gic = %u: this host's KVM has no GICv%u (%s); %s",
+	return err_set(e, ENODEV,
+		       "irqchip.gic = %u: this host's KVM has no GICv%u (%s); %s",
 		       v->number, v->number, v->lacking, v->remedy);
 }
 

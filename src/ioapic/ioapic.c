@@ -37,12 +37,19 @@ enum { VERSION = (IOAPIC_PINS - 1) << 16 | 0x20 };
 #define RTE_DEST_SHIFT 56
 
 /* What the guest may write; delivery status and remote IRR are read-only. */
-#define RTE_WRITABLE (RTE_VECTOR | RTE_MODE | RTE_LOGICAL | RTE_POLARITY | RTE_LEVEL | \
-		      RTE_MASKED | 0xffull << RTE_DEST_SHIFT)
+#define RTE_WRITABLE \
+	(RTE_VECTOR | RTE_MODE | RTE_LOGICAL | RTE_POLARITY | RTE_LEVEL | RTE_MASKED | \
+	 0xffull << RTE_DEST_SHIFT)
 
 enum mode {
-	MODE_FIXED, MODE_LOWEST, MODE_SMI, MODE_RESERVED3,
-	MODE_NMI, MODE_INIT, MODE_RESERVED6, MODE_EXTINT,
+	MODE_FIXED,
+	MODE_LOWEST,
+	MODE_SMI,
+	MODE_RESERVED3,
+	MODE_NMI,
+	MODE_INIT,
+	MODE_RESERVED6,
+	MODE_EXTINT,
 };
 
 /*
@@ -78,7 +85,8 @@ message(uint64_t rte)
 
 	return (struct msi_msg){
 		.addr = 0xfee00000u | dest << 12 | hint << 3 | logical << 2,
-		.data = (uint32_t)(rte & (RTE_VECTOR | RTE_MODE)) | level << 14 | level << 15,
+		.data = (uint32_t)(rte & (RTE_VECTOR | RTE_MODE)) | level << 14 |
+			level << 15,
 	};
 }
 
@@ -224,7 +232,7 @@ window_read(const struct ioapic *io)
 	case IDX_VERSION:
 		return VERSION;
 	}
-	if (redir / 2 >= IOAPIC_PINS)	/* wraps to a large number below IDX_REDIR */
+	if (redir / 2 >= IOAPIC_PINS) /* wraps to a large number below IDX_REDIR */
 		return UINT32_MAX;
 	return (uint32_t)(io->redir[redir / 2] >> (redir % 2 * 32));
 }

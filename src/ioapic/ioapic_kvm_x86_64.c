@@ -27,7 +27,7 @@ struct ioapic_kvm {
 	struct space *mmio;
 	/* What KVM has been told. */
 	struct msi_msg route[IOAPIC_PINS];
-	uint32_t routed;		/* bit for each pin */
+	uint32_t routed; /* bit for each pin */
 	struct ratelimit warned;
 };
 
@@ -189,7 +189,8 @@ map_window(struct ioapic_kvm *k, struct err *e)
 	int err = space_add(k->mmio, &rg);
 
 	return err ? err_set(e, -err, "ioapic: no place for its registers at 0x%x: %s",
-			     IOAPIC_BASE, strerror(-err)) : 0;
+			     IOAPIC_BASE, strerror(-err))
+		   : 0;
 }
 
 static int
@@ -197,13 +198,14 @@ enable_split(struct vm *vm, struct err *e)
 {
 	struct kvm_enable_cap cap = {
 		.cap = KVM_CAP_SPLIT_IRQCHIP,
-		.args = { IOAPIC_PINS },	/* routes reserved for our pins */
+		.args = { IOAPIC_PINS }, /* routes reserved for our pins */
 	};
 
 	if (ioctl(vm_fd(vm), KVM_ENABLE_CAP, &cap) == 0)
 		return 0;
 	if (errno == EINVAL)
-		return err_set(e, EINVAL, "this host's KVM has no split irqchip "
+		return err_set(e, EINVAL,
+			       "this host's KVM has no split irqchip "
 			       "(Linux 4.4 or later has); try [irqchip] mode = kernel");
 	return err_set(e, errno, "KVM_CAP_SPLIT_IRQCHIP: %s", strerror(errno));
 }

@@ -20,7 +20,7 @@
 enum {
 	/* While poll sources keep us busy, look at file descriptors this often. */
 	POLLS_PER_LOOP = 64,
-	SPIN_ROUND = 16,	/* polls between two looks at the clock */
+	SPIN_ROUND = 16, /* polls between two looks at the clock */
 };
 
 struct reactor {
@@ -28,18 +28,19 @@ struct reactor {
 	struct reactor_poll *polls;
 	struct spin spin;
 	bool stopped;
-	bool busy;		/* the last pass ended with work from a poll source */
+	bool busy; /* the last pass ended with work from a poll source */
 	ev_io kick_io;
 	int kick_fd;
 	/* Written by reactor_kick() in any thread. */
 	_Alignas(64) _Atomic int sleeping;
-	_Atomic uint64_t kicked_ns;	/* when the sleeper was woken */
+	_Atomic uint64_t kicked_ns; /* when the sleeper was woken */
 	struct uring *uring;
 };
 
 _Static_assert(sizeof(ev_io) <= sizeof(((struct reactor_io *)0)->priv), "ev_io");
 _Static_assert(sizeof(ev_timer) <= sizeof(((struct reactor_timer *)0)->priv), "ev_timer");
-_Static_assert(sizeof(ev_signal) <= sizeof(((struct reactor_signal *)0)->priv), "ev_signal");
+_Static_assert(sizeof(ev_signal) <= sizeof(((struct reactor_signal *)0)->priv),
+	       "ev_signal");
 
 bool
 spin_is_futile(void)
@@ -189,7 +190,7 @@ reactor_kick(struct reactor *r)
 	if (!atomic_load_explicit(&r->sleeping, memory_order_relaxed))
 		return;
 	if (!atomic_exchange_explicit(&r->sleeping, 0, memory_order_relaxed))
-		return;		/* somebody else wakes it */
+		return; /* somebody else wakes it */
 	atomic_store_explicit(&r->kicked_ns, spin_now_ns(), memory_order_relaxed);
 	while (write(r->kick_fd, &one, sizeof(one)) < 0 && errno == EINTR)
 		;

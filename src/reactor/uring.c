@@ -22,8 +22,8 @@ struct uring {
 	struct io_uring ring;
 	struct ev_loop *loop;
 	ev_io io;
-	unsigned queued;	/* since the last submit */
-	unsigned inflight;	/* queued or submitted, not completed */
+	unsigned queued;   /* since the last submit */
+	unsigned inflight; /* queued or submitted, not completed */
 };
 
 static void
@@ -61,7 +61,7 @@ uring_new(struct ev_loop *loop, struct uring **ret)
 	if (!u)
 		return -ENOMEM;
 	rc = io_uring_queue_init_params(URING_ENTRIES, &u->ring, &p);
-	if (rc == -EINVAL) {	/* Linux < 5.19 */
+	if (rc == -EINVAL) { /* Linux < 5.19 */
 		p = (struct io_uring_params){ 0 };
 		rc = io_uring_queue_init_params(URING_ENTRIES, &u->ring, &p);
 	}

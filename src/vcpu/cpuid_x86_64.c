@@ -8,7 +8,7 @@
 #include "util.h"
 
 enum {
-	CPUID_SIGNIFICANT_INDEX = 1,	/* KVM_CPUID_FLAG_SIGNIFCANT_INDEX */
+	CPUID_SIGNIFICANT_INDEX = 1, /* KVM_CPUID_FLAG_SIGNIFCANT_INDEX */
 	LEAF1_ECX_TSC_DEADLINE = 1 << 24,
 	LEAF1_ECX_HYPERVISOR = 1u << 31,
 	LEAF1_EDX_HTT = 1 << 28,
@@ -60,7 +60,7 @@ leaf_4(struct cpuid_entry *c, const struct cpuid_vcpu *cv)
 	uint32_t cores = (1u << id_bits(cv->ncpu)) - 1;
 
 	if ((c->eax & 0x1f) == 0)
-		return;		/* no more caches */
+		return; /* no more caches */
 	c->eax = (c->eax & 0x3fff) | cache_sharing(c, cv) << 14 |
 		 (cores > 63 ? 63 : cores) << 26;
 }
@@ -104,8 +104,8 @@ static void
 leaf_8000001e(struct cpuid_entry *c, const struct cpuid_vcpu *cv)
 {
 	c->eax = cv->id;
-	c->ebx = cv->id & 0xff;		/* core id; 1 thread in each core */
-	c->ecx = 0;			/* node 0 of 1 */
+	c->ebx = cv->id & 0xff; /* core id; 1 thread in each core */
+	c->ecx = 0;             /* node 0 of 1 */
 }
 
 static void
@@ -121,13 +121,13 @@ static const struct {
 } leaf_table[] = {
 	{ 0x1, leaf_1 },
 	{ 0x4, leaf_4 },
-	{ 0xa, leaf_zero },		/* no PMU: its counters are the host's */
+	{ 0xa, leaf_zero }, /* no PMU: its counters are the host's */
 	{ 0xb, leaf_topology },
 	{ 0x1f, leaf_topology },
 	{ 0x80000008, leaf_80000008 },
 	{ 0x8000001d, leaf_8000001d },
 	{ 0x8000001e, leaf_8000001e },
-	{ 0x80000026, leaf_zero },	/* AMD's later topology leaf: 0xb says it all */
+	{ 0x80000026, leaf_zero }, /* AMD's later topology leaf: 0xb says it all */
 };
 
 static bool
@@ -146,7 +146,8 @@ add_topology_subleaves(struct cpuid_entry *entry, uint32_t n, uint32_t max)
 	static const uint32_t function[] = { 0xb, 0x1f };
 
 	for (unsigned f = 0; f < ARRAY_SIZE(function); f++)
-		for (uint32_t index = 0; index < 3 && has(entry, n, function[f], 0); index++)
+		for (uint32_t index = 0; index < 3 && has(entry, n, function[f], 0);
+		     index++)
 			if (!has(entry, n, function[f], index) && n < max)
 				entry[n++] = (struct cpuid_entry){
 					.function = function[f],

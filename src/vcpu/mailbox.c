@@ -14,17 +14,17 @@
 #include "spin.h"
 #include "util.h"
 
-enum { SPIN_ROUND = 32 };	/* looks at the state between two looks at the clock */
+enum { SPIN_ROUND = 32 }; /* looks at the state between two looks at the clock */
 
 /*
  * The word that both sides meet in, and that the vCPU sleeps on.  STOP is in the
  * same word so that a futex wait cannot miss it.
  */
 enum mailbox_state {
-	MB_REQUEST = 1 << 0,	/* the slot is full; the vCPU waits */
-	MB_DONE = 1 << 1,	/* the result is there */
-	MB_ASLEEP = 1 << 2,	/* the vCPU waits in futex() */
-	MB_STOP = 1 << 3,	/* nothing waits here any more */
+	MB_REQUEST = 1 << 0, /* the slot is full; the vCPU waits */
+	MB_DONE = 1 << 1,    /* the result is there */
+	MB_ASLEEP = 1 << 2,  /* the vCPU waits in futex() */
+	MB_STOP = 1 << 3,    /* nothing waits here any more */
 };
 
 struct mailbox {
@@ -32,7 +32,7 @@ struct mailbox {
 	_Alignas(64) _Atomic uint32_t state;
 	struct exit slot;
 	uint64_t result;
-	struct spin spin;	/* the vCPU's */
+	struct spin spin; /* the vCPU's */
 	/* Posted writes: the vCPU owns head, the reactor owns tail; both only grow. */
 	_Alignas(64) _Atomic uint32_t head;
 	struct exit ring[MAILBOX_POSTED_MAX];
@@ -100,8 +100,9 @@ static void
 sleep_for_reply(struct mailbox *mb)
 {
 	uint64_t begin = spin_now_ns();
-	uint32_t state = atomic_fetch_or_explicit(&mb->state, MB_ASLEEP,
-						  memory_order_acquire) | MB_ASLEEP;
+	uint32_t state =
+		atomic_fetch_or_explicit(&mb->state, MB_ASLEEP, memory_order_acquire) |
+		MB_ASLEEP;
 
 	while (!(state & (MB_DONE | MB_STOP))) {
 		futex(&mb->state, FUTEX_WAIT, state);
@@ -120,7 +121,7 @@ mailbox_call(struct mailboxes *m, const struct exit *x, uint64_t *ret_data)
 	state = atomic_fetch_or_explicit(&mb->state, MB_REQUEST, memory_order_release);
 	if (state & MB_STOP)
 		return -ECANCELED;
-	assert(state == 0);	/* one exit at a time */
+	assert(state == 0); /* one exit at a time */
 	announce(m, x->vcpu);
 	if (!spin_for_reply(mb))
 		sleep_for_reply(mb);
@@ -140,7 +141,7 @@ mailbox_post(struct mailboxes *m, const struct exit *x)
 	uint32_t tail = atomic_load_explicit(&mb->tail, memory_order_acquire);
 	uint64_t ignored;
 
-	if (head - tail == MAILBOX_POSTED_MAX)	/* serving the slot drains the ring */
+	if (head - tail == MAILBOX_POSTED_MAX) /* serving the slot drains the ring */
 		return mailbox_call(m, x, &ignored);
 	mb->ring[head % MAILBOX_POSTED_MAX] = *x;
 	atomic_store_explicit(&mb->head, head + 1, memory_order_release);
@@ -224,13 +225,13 @@ mailboxes_poll(struct reactor_poll *p)
 
 	if (!collect(m, set))
 		return false;
-	for_each_bit(m, set, w, bit)
+	for_each_bit (m, set, w, bit)
 		if (has_request(&m->box[w * 64 + bit]))
 			ready[w] |= 1ull << bit;
 	collect(m, set);
-	for_each_bit(m, set, w, bit)
+	for_each_bit (m, set, w, bit)
 		drain_posted(m, &m->box[w * 64 + bit]);
-	for_each_bit(m, set, w, bit) {
+	for_each_bit (m, set, w, bit) {
 		struct mailbox *mb = &m->box[w * 64 + bit];
 
 		if (ready[w] & 1ull << bit)

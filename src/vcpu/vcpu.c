@@ -96,7 +96,7 @@ vcpu_crash(struct vcpu *v, unsigned kind, const char *fmt, ...)
 		fclose(out);
 	}
 	vcpu_forward(v, kind, 0);
-	return -ECANCELED;	/* this vCPU is over, whatever the reactor does now */
+	return -ECANCELED; /* this vCPU is over, whatever the reactor does now */
 }
 
 /* ---- exits ---- */
@@ -106,8 +106,8 @@ exit_io(struct vcpu *v)
 {
 	struct kvm_run *run = v->run;
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
-	enum exit_kind kind = run->io.direction == KVM_EXIT_IO_OUT ? EXIT_PIO_WRITE :
-								     EXIT_PIO_READ;
+	enum exit_kind kind =
+		run->io.direction == KVM_EXIT_IO_OUT ? EXIT_PIO_WRITE : EXIT_PIO_READ;
 
 	/* A string instruction arrives as count accesses of one port. */
 	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
@@ -131,7 +131,7 @@ exit_mmio(struct vcpu *v)
 static int
 exit_intr(struct vcpu *v)
 {
-	(void)v;	/* a signal; the loop looks at v->stop */
+	(void)v; /* a signal; the loop looks at v->stop */
 	return 0;
 }
 
@@ -153,8 +153,9 @@ exit_system_event(struct vcpu *v)
 	case KVM_SYSTEM_EVENT_RESET:
 		return vcpu_forward(v, EXIT_RESET, 0);
 	default:
-		return vcpu_crash(v, EXIT_CRASH, "vCPU %u: the guest reports a crash (system "
-						 "event %u)",
+		return vcpu_crash(v, EXIT_CRASH,
+				  "vCPU %u: the guest reports a crash (system "
+				  "event %u)",
 				  v->id, v->run->system_event.type);
 	}
 }
@@ -165,13 +166,15 @@ exit_internal_error(struct vcpu *v)
 	uint32_t sub = v->run->internal.suberror;
 
 	if (sub == KVM_INTERNAL_ERROR_EMULATION)
-		return vcpu_crash(v, EXIT_CRASH,
-				  "vCPU %u: KVM could not emulate an instruction: the guest "
-				  "jumped to where there is no memory, or this host's KVM has "
-				  "no hardware virtualisation and cannot run this kernel",
-				  v->id);
-	return vcpu_crash(v, EXIT_CRASH, "vCPU %u: KVM internal error %u: a bug in the host's "
-					 "KVM, or a guest state that the CPU refuses",
+		return vcpu_crash(
+			v, EXIT_CRASH,
+			"vCPU %u: KVM could not emulate an instruction: the guest "
+			"jumped to where there is no memory, or this host's KVM has "
+			"no hardware virtualisation and cannot run this kernel",
+			v->id);
+	return vcpu_crash(v, EXIT_CRASH,
+			  "vCPU %u: KVM internal error %u: a bug in the host's "
+			  "KVM, or a guest state that the CPU refuses",
 			  v->id, sub);
 }
 
@@ -182,7 +185,8 @@ exit_fail_entry(struct vcpu *v)
 			  "vCPU %u: the CPU refuses to enter the guest (hardware reason "
 			  "0x%llx): its state is not a legal one",
 			  v->id,
-			  (unsigned long long)v->run->fail_entry.hardware_entry_failure_reason);
+			  (unsigned long long)
+				  v->run->fail_entry.hardware_entry_failure_reason);
 }
 
 static int (*const exit_table[])(struct vcpu *) = {
@@ -205,8 +209,9 @@ handle_exit(struct vcpu *v)
 		return exit_table[reason](v);
 	rc = vcpu_arch_exit(v);
 	if (rc == -ENOSYS)
-		rc = vcpu_crash(v, EXIT_CRASH, "vCPU %u: KVM exit %u, which vmm does not know",
-				v->id, reason);
+		rc = vcpu_crash(v, EXIT_CRASH,
+				"vCPU %u: KVM exit %u, which vmm does not know", v->id,
+				reason);
 	return rc;
 }
 
@@ -214,12 +219,14 @@ static int
 run_failed(struct vcpu *v, int errnum)
 {
 	if (errnum == EFAULT)
-		return vcpu_crash(v, EXIT_HOST_ERROR,
-				  "vCPU %u: the memory behind a guest page is gone: was the kernel "
-				  "or initrd file truncated while it was mapped? (boot.copy = yes "
-				  "reads it instead)",
-				  v->id);
-	return vcpu_crash(v, EXIT_HOST_ERROR, "vCPU %u: KVM_RUN: %s", v->id, strerror(errnum));
+		return vcpu_crash(
+			v, EXIT_HOST_ERROR,
+			"vCPU %u: the memory behind a guest page is gone: was the kernel "
+			"or initrd file truncated while it was mapped? (boot.copy = yes "
+			"reads it instead)",
+			v->id);
+	return vcpu_crash(v, EXIT_HOST_ERROR, "vCPU %u: KVM_RUN: %s", v->id,
+			  strerror(errnum));
 }
 
 /* A semaphore, and signals that interrupt the wait for it. */
@@ -290,8 +297,8 @@ start_thread(struct vcpu *v, struct err *e)
 	rc = pthread_create(&v->thread, &attr, vcpu_thread, v);
 	pthread_attr_destroy(&attr);
 	if (rc)
-		return err_set_status(e, EXIT_STATUS_HOST, rc, "vCPU %u: no thread: %s", v->id,
-				      strerror(rc));
+		return err_set_status(e, EXIT_STATUS_HOST, rc, "vCPU %u: no thread: %s",
+				      v->id, strerror(rc));
 	return 0;
 }
 
@@ -309,16 +316,16 @@ vcpu_new(struct vcpu_env *env, unsigned id, struct vcpu **ret, struct err *e)
 	sem_init(&v->go, 0, 0);
 	v->fd = ioctl(vm_fd(env->vm), KVM_CREATE_VCPU, id);
 	if (v->fd < 0) {
-		rc = err_set_status(e, EXIT_STATUS_HOST, errno, "KVM_CREATE_VCPU %u: %s", id,
-				    strerror(errno));
+		rc = err_set_status(e, EXIT_STATUS_HOST, errno, "KVM_CREATE_VCPU %u: %s",
+				    id, strerror(errno));
 		goto free_vcpu;
 	}
 	len = ioctl(vm_kvm_fd(env->vm), KVM_GET_VCPU_MMAP_SIZE, 0);
 	v->run_len = len > 0 ? (size_t)len : 0;
 	v->run = mmap(NULL, v->run_len, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
 	if (v->run == MAP_FAILED) {
-		rc = err_set_status(e, EXIT_STATUS_HOST, errno, "vCPU %u: mmap of kvm_run: %s",
-				    id, strerror(errno));
+		rc = err_set_status(e, EXIT_STATUS_HOST, errno,
+				    "vCPU %u: mmap of kvm_run: %s", id, strerror(errno));
 		goto close_fd;
 	}
 	rc = start_thread(v, e);

@@ -22,13 +22,13 @@ struct vcpu {
 	unsigned id;
 	struct vcpu_env *env;
 	pthread_t thread;
-	sem_t ready;		/* the thread: vcpu_arch_init() is done */
-	sem_t go;		/* the reactor: run */
-	int init_rc;		/* written before ready */
+	sem_t ready; /* the thread: vcpu_arch_init() is done */
+	sem_t go;    /* the reactor: run */
+	int init_rc; /* written before ready */
 	struct err init_err;
-	bool is_ready;		/* the reactor's: ready was waited for, ... */
-	bool running;		/* ... go was given, ... */
-	bool joined;		/* ... the thread is gone */
+	bool is_ready; /* the reactor's: ready was waited for, ... */
+	bool running;  /* ... go was given, ... */
+	bool joined;   /* ... the thread is gone */
 	_Atomic bool stop;
 	char *crash_text;
 };

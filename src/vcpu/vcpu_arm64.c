@@ -18,40 +18,40 @@
 #include "vm.h"
 
 /* KVM_GET_ONE_REG names of the core registers, which are all 64 bits wide. */
-#define CORE_REG(member)						\
-	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE |		\
+#define CORE_REG(member) \
+	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | \
 	 (uint64_t)KVM_REG_ARM_CORE_REG(member))
 
-#define REG_X(n)	(CORE_REG(regs.regs[0]) + 2 * (uint64_t)(n))
-#define REG_SP_EL0	CORE_REG(regs.sp)
-#define REG_PC		CORE_REG(regs.pc)
-#define REG_PSTATE	CORE_REG(regs.pstate)
-#define REG_SP_EL1	CORE_REG(sp_el1)
-#define REG_ELR_EL1	CORE_REG(elr_el1)
-#define REG_SPSR_EL1	CORE_REG(spsr[0])
+#define REG_X(n) (CORE_REG(regs.regs[0]) + 2 * (uint64_t)(n))
+#define REG_SP_EL0 CORE_REG(regs.sp)
+#define REG_PC CORE_REG(regs.pc)
+#define REG_PSTATE CORE_REG(regs.pstate)
+#define REG_SP_EL1 CORE_REG(sp_el1)
+#define REG_ELR_EL1 CORE_REG(elr_el1)
+#define REG_SPSR_EL1 CORE_REG(spsr[0])
 /* D17.2: op0, op1, CRn, CRm, op2 */
-#define REG_MPIDR_EL1	ARM64_SYS_REG(3, 0, 0, 0, 5)
-#define REG_SCTLR_EL1	ARM64_SYS_REG(3, 0, 1, 0, 0)
-#define REG_TTBR0_EL1	ARM64_SYS_REG(3, 0, 2, 0, 0)
-#define REG_TTBR1_EL1	ARM64_SYS_REG(3, 0, 2, 0, 1)
-#define REG_ESR_EL1	ARM64_SYS_REG(3, 0, 5, 2, 0)
-#define REG_FAR_EL1	ARM64_SYS_REG(3, 0, 6, 0, 0)
-#define REG_VBAR_EL1	ARM64_SYS_REG(3, 0, 12, 0, 0)
+#define REG_MPIDR_EL1 ARM64_SYS_REG(3, 0, 0, 0, 5)
+#define REG_SCTLR_EL1 ARM64_SYS_REG(3, 0, 1, 0, 0)
+#define REG_TTBR0_EL1 ARM64_SYS_REG(3, 0, 2, 0, 0)
+#define REG_TTBR1_EL1 ARM64_SYS_REG(3, 0, 2, 0, 1)
+#define REG_ESR_EL1 ARM64_SYS_REG(3, 0, 5, 2, 0)
+#define REG_FAR_EL1 ARM64_SYS_REG(3, 0, 6, 0, 0)
+#define REG_VBAR_EL1 ARM64_SYS_REG(3, 0, 12, 0, 0)
 
-#define MPIDR_AFFINITY	0xff00ffffffull
+#define MPIDR_AFFINITY 0xff00ffffffull
 /* What KVM puts into registers whose reset value is unknown. */
-#define RESET_UNKNOWN	0x1de7ec7edbadc0deull
+#define RESET_UNKNOWN 0x1de7ec7edbadc0deull
 
 enum {
 	PSTATE_EL1H = 5,
-	PSTATE_DAIF = 0xf << 6,		/* debug, SError, IRQ, FIQ masked */
+	PSTATE_DAIF = 0xf << 6, /* debug, SError, IRQ, FIQ masked */
 };
 
 /* What all vCPUs are made with: behind vcpu_env.arch. */
 struct arch_env {
 	struct kvm_vcpu_init init;
 	bool sve;
-	bool external_abort;		/* KVM can inject one */
+	bool external_abort; /* KVM can inject one */
 };
 
 static int
@@ -168,8 +168,8 @@ vcpu_arch_set_boot(struct vcpu *v, const struct vcpu_boot *boot, struct err *e)
 
 		if (rc < 0)
 			return err_set_status(e, EXIT_STATUS_HOST, -rc,
-					      "vCPU %u: cannot set its registers: %s", v->id,
-					      strerror(-rc));
+					      "vCPU %u: cannot set its registers: %s",
+					      v->id, strerror(-rc));
 	}
 	return 0;
 }
@@ -180,7 +180,7 @@ vcpu_mpidr(const struct vcpu *v)
 	uint64_t mpidr = 0;
 	int rc = get_reg(v, REG_MPIDR_EL1, &mpidr);
 
-	assert(rc == 0);	/* every initialised vCPU has one */
+	assert(rc == 0); /* every initialised vCPU has one */
 	return mpidr & MPIDR_AFFINITY;
 }
 
@@ -271,9 +271,11 @@ explain(const struct vcpu *v, FILE *out)
 		fprintf(out, " and has taken no synchronous exception yet.\n");
 		return;
 	}
-	fprintf(out, "; the last synchronous exception it took to EL1 was %s (ESR_EL1), "
+	fprintf(out,
+		"; the last synchronous exception it took to EL1 was %s (ESR_EL1), "
 		"coming from 0x%" PRIx64 " (ELR_EL1), fault address 0x%" PRIx64
-		" (FAR_EL1).\n", exception_name(esr), elr, far);
+		" (FAR_EL1).\n",
+		exception_name(esr), elr, far);
 }
 
 void

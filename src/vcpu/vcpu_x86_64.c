@@ -37,7 +37,7 @@ _Static_assert(sizeof(struct cpuid_entry) == sizeof(struct kvm_cpuid_entry2),
 /* What all vCPUs have in common. The first thread that needs the table asks KVM. */
 struct cpuid_table {
 	pthread_mutex_t lock;
-	struct kvm_cpuid2 *host;	/* NULL: not asked yet */
+	struct kvm_cpuid2 *host; /* NULL: not asked yet */
 };
 
 int
@@ -68,7 +68,8 @@ vcpu_arch_env_fini(struct vcpu_env *env)
 static size_t
 table_len(void)
 {
-	return sizeof(struct kvm_cpuid2) + CPUID_ENTRIES_MAX * sizeof(struct kvm_cpuid_entry2);
+	return sizeof(struct kvm_cpuid2) +
+	       CPUID_ENTRIES_MAX * sizeof(struct kvm_cpuid_entry2);
 }
 
 static int
@@ -122,11 +123,12 @@ set_cpuid(struct vcpu *v, struct err *e)
 	if (!mine)
 		return err_set_status(e, EXIT_STATUS_HOST, ENOMEM, "out of memory");
 	memcpy(mine, host, sizeof(*host) + host->nent * sizeof(host->entries[0]));
-	mine->nent = cpuid_for_vcpu((struct cpuid_entry *)(void *)mine->entries, mine->nent,
-				    CPUID_ENTRIES_MAX, &cv);
+	mine->nent = cpuid_for_vcpu((struct cpuid_entry *)(void *)mine->entries,
+				    mine->nent, CPUID_ENTRIES_MAX, &cv);
 	if (ioctl(v->fd, KVM_SET_CPUID2, mine) < 0)
-		rc = err_set_status(e, EXIT_STATUS_HOST, errno, "vCPU %u: KVM_SET_CPUID2: %s",
-				    v->id, strerror(errno));
+		rc = err_set_status(e, EXIT_STATUS_HOST, errno,
+				    "vCPU %u: KVM_SET_CPUID2: %s", v->id,
+				    strerror(errno));
 	free(mine);
 	return rc;
 }
@@ -170,7 +172,7 @@ flat_segment(uint16_t selector, bool code, bool long_mode)
 	return (struct kvm_segment){
 		.limit = 0xffffffff,
 		.selector = selector,
-		.type = code ? 11 : 3,	/* accessed; execute-read or read-write */
+		.type = code ? 11 : 3, /* accessed; execute-read or read-write */
 		.present = 1,
 		.db = !(code && long_mode),
 		.s = 1,
@@ -191,7 +193,7 @@ vcpu_arch_set_boot(struct vcpu *v, const struct vcpu_boot *boot, struct err *e)
 	s.ds = flat_segment(0x18, false, boot->long_mode);
 	s.es = s.fs = s.gs = s.ss = s.ds;
 	s.gdt = (struct kvm_dtable){ .base = boot->gdt, .limit = boot->gdt_limit };
-	s.idt = (struct kvm_dtable){ 0 };	/* no exception is survived before Linux
+	s.idt = (struct kvm_dtable){ 0 }; /* no exception is survived before Linux
 						 * has its own */
 	/* The task register must look busy for VM entry. */
 	s.tr = (struct kvm_segment){ .type = 11, .present = 1, .limit = 0x67 };
@@ -210,8 +212,8 @@ vcpu_arch_set_boot(struct vcpu *v, const struct vcpu_boot *boot, struct err *e)
 	return 0;
 
 failed:
-	return err_set_status(e, EXIT_STATUS_HOST, errno, "vCPU %u: boot registers: %s", v->id,
-			      strerror(errno));
+	return err_set_status(e, EXIT_STATUS_HOST, errno, "vCPU %u: boot registers: %s",
+			      v->id, strerror(errno));
 }
 
 int
@@ -243,19 +245,20 @@ vcpu_arch_dump(struct vcpu *v, FILE *out)
 	struct kvm_sregs s;
 	const unsigned long long *r = (const unsigned long long *)(const void *)&regs;
 
-	if (ioctl(v->fd, KVM_GET_REGS, &regs) < 0 || ioctl(v->fd, KVM_GET_SREGS, &s) < 0) {
+	if (ioctl(v->fd, KVM_GET_REGS, &regs) < 0 ||
+	    ioctl(v->fd, KVM_GET_SREGS, &s) < 0) {
 		fprintf(out, "  registers: %s\n", strerror(errno));
 		return;
 	}
 	/* struct kvm_regs has them in this very order. */
 	for (unsigned i = 0; i < 16; i++)
-		fprintf(out, "%s%s %016llx%s", i % 4 ? " " : "  ", row[i / 4][i % 4], r[i],
-			i % 4 == 3 ? "\n" : "");
+		fprintf(out, "%s%s %016llx%s", i % 4 ? " " : "  ", row[i / 4][i % 4],
+			r[i], i % 4 == 3 ? "\n" : "");
 	fprintf(out, "  rip %016llx rfl %016llx\n", regs.rip, regs.rflags);
-	fprintf(out, "  cr0 %016llx cr2 %016llx cr3 %016llx cr4 %016llx\n", s.cr0, s.cr2, s.cr3,
-		s.cr4);
-	fprintf(out, "  efer %llx  gdt %llx/%x  idt %llx/%x\n", s.efer, s.gdt.base, s.gdt.limit,
-		s.idt.base, s.idt.limit);
+	fprintf(out, "  cr0 %016llx cr2 %016llx cr3 %016llx cr4 %016llx\n", s.cr0, s.cr2,
+		s.cr3, s.cr4);
+	fprintf(out, "  efer %llx  gdt %llx/%x  idt %llx/%x\n", s.efer, s.gdt.base,
+		s.gdt.limit, s.idt.base, s.idt.limit);
 	dump_segment(out, "cs", &s.cs);
 	dump_segment(out, "ss", &s.ss);
 }
@@ -263,5 +266,5 @@ vcpu_arch_dump(struct vcpu *v, FILE *out)
 uint64_t
 vcpu_mpidr(const struct vcpu *v)
 {
-	return v->id;	/* the APIC id; asked for on arm64 only */
+	return v->id; /* the APIC id; asked for on arm64 only */
 }

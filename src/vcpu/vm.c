@@ -26,9 +26,10 @@ static int
 open_error(struct err *e, int errnum)
 {
 	const char *hint = errnum == ENOENT ? "load the kvm module, or enable "
-					      "virtualisation in this host's firmware" :
-			   errnum == EACCES ? "join the group that owns it (usually kvm)" :
-					      "is KVM usable on this host?";
+					      "virtualisation in this host's firmware"
+			   : errnum == EACCES
+				   ? "join the group that owns it (usually kvm)"
+				   : "is KVM usable on this host?";
 
 	return err_set_status(e, EXIT_STATUS_HOST, errnum, KVM_DEVICE ": %s; %s",
 			      strerror(errnum), hint);
@@ -64,12 +65,12 @@ vm_new(struct vm **ret, struct err *e)
 	rc = ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0);
 	if (rc != KVM_API_VERSION) {
 		rc = err_set_status(e, EXIT_STATUS_HOST, ENOTSUP,
-				    KVM_DEVICE ": API version %d, need %d; is it KVM?", rc,
-				    KVM_API_VERSION);
+				    KVM_DEVICE ": API version %d, need %d; is it KVM?",
+				    rc, KVM_API_VERSION);
 		goto close_kvm;
 	}
 	type = vm_type(vm->kvm_fd);
-	do		/* a signal may interrupt it, and then nothing was made */
+	do /* a signal may interrupt it, and then nothing was made */
 		vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, type);
 	while (vm->fd < 0 && errno == EINTR);
 	if (vm->fd < 0) {
@@ -111,8 +112,8 @@ vm_map(struct vm *vm, uint64_t gpa, void *hva, size_t len, unsigned flags, struc
 
 	if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
 		return err_set_status(e, EXIT_STATUS_HOST, errno,
-				      "KVM refuses %zu bytes of memory at 0x%llx: %s", len,
-				      (unsigned long long)gpa, strerror(errno));
+				      "KVM refuses %zu bytes of memory at 0x%llx: %s",
+				      len, (unsigned long long)gpa, strerror(errno));
 	vm->nslot++;
 	return 0;
 }
@@ -159,7 +160,7 @@ vm_max_vcpus(const struct vm *vm)
 
 	if (max == 0)
 		max = vm_check(vm, KVM_CAP_NR_VCPUS);
-	return max > 0 ? (unsigned)max : 4;	/* 4: what the API document says */
+	return max > 0 ? (unsigned)max : 4; /* 4: what the API document says */
 }
 
 int

@@ -67,11 +67,10 @@ fields_must_be_equal(const struct config *a, const struct config *b)
 
 		if (kw->type == KEYWORD_PATH)
 			continue;
-		if (keyword_is_string(kw)
-			    ? !same_string(config_field_string(a, 0, kw),
-					   config_field_string(b, 0, kw))
-			    : config_field_number(a, 0, kw) !=
-				      config_field_number(b, 0, kw)) {
+		if (keyword_is_string(kw) ? !same_string(config_field_string(a, 0, kw),
+							 config_field_string(b, 0, kw))
+					  : config_field_number(a, 0, kw) !=
+						    config_field_number(b, 0, kw)) {
 			fprintf(stderr, "%s.%s differs\n", kw->section, kw->key);
 			abort();
 		}
@@ -79,8 +78,7 @@ fields_must_be_equal(const struct config *a, const struct config *b)
 }
 
 static char *
-dump_again(const struct config *from, const char *text,
-	   enum config_arch arch)
+dump_again(const struct config *from, const char *text, enum config_arch arch)
 {
 	struct config cfg;
 	struct err err = { 0 };
@@ -151,8 +149,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const uint8_t *nul = size > 0 ? memchr(data, '\0', size) : NULL;
 	size_t len = nul != NULL ? (size_t)(nul - data) : size;
-	enum config_arch arch = len % 2 == 0 ? CONFIG_ARCH_X86_64
-					     : CONFIG_ARCH_ARM64;
+	enum config_arch arch = len % 2 == 0 ? CONFIG_ARCH_X86_64 : CONFIG_ARCH_ARM64;
 	struct err err = { 0 };
 	struct config cfg;
 	int rc;
@@ -171,8 +168,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		config_free(&cfg);
 		config_init(&cfg, arch, NULL);
 		err.text[0] = '\0';
-		if (config_parse(&cfg, (const char *)data, size, "vm.ini",
-				 &err) == 0)
+		if (config_parse(&cfg, (const char *)data, size, "vm.ini", &err) == 0)
 			abort();
 		check_message(&err);
 	}

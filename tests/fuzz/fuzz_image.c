@@ -42,7 +42,8 @@ check_image(const struct image *img, const uint8_t *data, size_t len, uint64_t b
 	for (unsigned i = 0; i < img->nsegment; i++) {
 		const struct image_segment *s = &img->segment[i];
 
-		check_segment(img, i, img->unpacked ? img->unpacked_len : len, base, ram_len);
+		check_segment(img, i, img->unpacked ? img->unpacked_len : len, base,
+			      ram_len);
 		entry_loaded |= img->entry - s->gpa < s->file_len;
 	}
 	assert(entry_loaded);

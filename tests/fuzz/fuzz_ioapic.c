@@ -20,27 +20,30 @@
 enum { STEP_LEN = 7 };
 
 /* Bits of an entry, named apart from the model's own. */
-#define VECTOR(e) ((unsigned)((e) & 0xff))
+#define VECTOR(e) ((unsigned)((e)&0xff))
 #define MODE(e) ((unsigned)((e) >> 8 & 7))
 #define REMOTE_IRR(e) ((e) >> 14 & 1)
 #define MASKED(e) ((e) >> 16 & 1)
 #define LEVEL(e) (((e) >> 15 & 1) && MODE(e) <= 1)
-#define MUST_BE_ZERO 0x00fffffffffe1000ull	/* reserved, and delivery status */
+#define MUST_BE_ZERO 0x00fffffffffe1000ull /* reserved, and delivery status */
 
 struct oracle {
 	struct ioapic io;
-	uint32_t wire;			/* as driven */
+	uint32_t wire; /* as driven */
 	struct msi_msg route[IOAPIC_PINS];
-	uint32_t routed;		/* as reported */
-	unsigned delivered;		/* in this step */
+	uint32_t routed;    /* as reported */
+	unsigned delivered; /* in this step */
 	struct msi_msg last;
 };
 
-#define CHECK(cond) do { \
-	if (!(cond)) { \
-		fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #cond); \
-		abort(); \
-	} } while (0)
+#define CHECK(cond) \
+	do { \
+		if (!(cond)) { \
+			fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, \
+				__LINE__, #cond); \
+			abort(); \
+		} \
+	} while (0)
 
 static void
 routes_changed(void *arg)
@@ -59,7 +62,7 @@ routes_changed(void *arg)
 		o->route[pin] = msg;
 		o->routed = routed ? o->routed | 1u << pin : o->routed & ~(1u << pin);
 	}
-	CHECK(changed);		/* a report costs a system call */
+	CHECK(changed); /* a report costs a system call */
 }
 
 static void
@@ -78,7 +81,8 @@ deliver(void *arg, const struct msi_msg *msg)
 	/* A level interrupt comes from a pin whose route was reported before. */
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
 		known |= (o->routed & o->wire) >> pin & 1 &&
-			 o->route[pin].addr == msg->addr && o->route[pin].data == msg->data;
+			 o->route[pin].addr == msg->addr &&
+			 o->route[pin].data == msg->data;
 	CHECK(known == (msg->data >> 15 & 1));
 }
 
@@ -109,7 +113,8 @@ check_state(struct oracle *o)
 		CHECK((e & MUST_BE_ZERO) == 0);
 		CHECK(!REMOTE_IRR(e) || LEVEL(e));
 		/* No level interrupt is left behind. */
-		CHECK(!(LEVEL(e) && (o->wire >> pin & 1) && !MASKED(e) && !REMOTE_IRR(e)));
+		CHECK(!(LEVEL(e) && (o->wire >> pin & 1) && !MASKED(e) &&
+			!REMOTE_IRR(e)));
 		/* No EOI that matters is missed, and no change went unreported. */
 		CHECK(ioapic_route(&o->io, pin, &msg) ==
 		      (LEVEL(e) && (!MASKED(e) || REMOTE_IRR(e))));
@@ -173,7 +178,7 @@ step(struct oracle *o, const uint8_t *in)
 
 	o->delivered = 0;
 	switch (in[0] & 7) {
-	case 0:		/* an entry as a driver writes it: most of what is of interest */
+	case 0: /* an entry as a driver writes it: most of what is of interest */
 	case 1:
 		ioapic_write(&o->io, 0x00, 4, 0x10 + arg % (2 * IOAPIC_PINS));
 		step_write(o, 0x10, 4, val);

@@ -23,12 +23,12 @@ enum { VCPUS = 4, CALLS = 3000, CELLS = 1024 };
 struct fixture {
 	struct reactor *reactor;
 	struct mailboxes *boxes;
-	uint64_t cell[VCPUS];		/* what posts write and calls read; reactor only */
+	uint64_t cell[VCPUS]; /* what posts write and calls read; reactor only */
 	uint64_t posts_seen;
-	unsigned left;			/* vCPUs that have not said good-bye */
+	unsigned left; /* vCPUs that have not said good-bye */
 	unsigned order_errors;
 	pthread_t thread[VCPUS];
-	_Atomic uint64_t shared;	/* handed from vCPU to vCPU outside the mailbox */
+	_Atomic uint64_t shared; /* handed from vCPU to vCPU outside the mailbox */
 };
 
 struct vcpu_arg {
@@ -82,7 +82,9 @@ tear_down(struct fixture *fx)
 static uint64_t
 read_cell(struct vcpu_arg *a, unsigned cell)
 {
-	struct exit x = { .kind = EXIT_PIO_READ, .len = 8, .vcpu = (uint16_t)a->id, .addr = cell };
+	struct exit x = {
+		.kind = EXIT_PIO_READ, .len = 8, .vcpu = (uint16_t)a->id, .addr = cell
+	};
 	uint64_t v = 0;
 
 	if (mailbox_call(a->fx->boxes, &x, &v))
@@ -93,8 +95,11 @@ read_cell(struct vcpu_arg *a, unsigned cell)
 static void
 post_cell(struct vcpu_arg *a, unsigned cell, uint64_t v)
 {
-	struct exit x = { .kind = EXIT_PIO_WRITE, .len = 8, .vcpu = (uint16_t)a->id,
-			  .addr = cell, .data = v };
+	struct exit x = { .kind = EXIT_PIO_WRITE,
+			  .len = 8,
+			  .vcpu = (uint16_t)a->id,
+			  .addr = cell,
+			  .data = v };
 
 	if (mailbox_post(a->fx->boxes, &x))
 		a->errors++;
@@ -198,7 +203,9 @@ static void *
 body_until_cancelled(void *arg)
 {
 	struct vcpu_arg *a = arg;
-	struct exit x = { .kind = EXIT_PIO_READ, .len = 8, .vcpu = (uint16_t)a->id, .addr = 0 };
+	struct exit x = {
+		.kind = EXIT_PIO_READ, .len = 8, .vcpu = (uint16_t)a->id, .addr = 0
+	};
 	uint64_t v;
 
 	do
@@ -219,7 +226,8 @@ test_stop_releases_every_vcpu_whatever_it_is_doing(void **state)
 		for (unsigned i = 0; i < VCPUS; i++) {
 			arg[i] = (struct vcpu_arg){ .fx = &fx, .id = i };
 			assert_int_equal(pthread_create(&fx.thread[i], NULL,
-							body_until_cancelled, &arg[i]), 0);
+							body_until_cancelled, &arg[i]),
+					 0);
 		}
 		for (unsigned i = 0; i < round % 16; i++)
 			reactor_run_once(fx.reactor, false);

@@ -124,14 +124,15 @@ test_timers_fire_in_order_of_deadline_and_not_before(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 4; i++)
-		k[i] = (struct ticker){ .t.cb = i == 0 ? on_last_tick : on_tick, .r = r,
+		k[i] = (struct ticker){ .t.cb = i == 0 ? on_last_tick : on_tick,
+					.r = r,
 					.order = &order };
 	reactor_timer_set(r, &k[0].t, start + 30000000);
 	reactor_timer_set(r, &k[1].t, start + 20000000);
-	reactor_timer_set(r, &k[2].t, start + 1);		/* in the past by now */
+	reactor_timer_set(r, &k[2].t, start + 1); /* in the past by now */
 	reactor_timer_set(r, &k[3].t, start + 10000000);
 	reactor_timer_cancel(r, &k[3].t);
-	reactor_timer_set(r, &k[2].t, start + 15000000);	/* moved */
+	reactor_timer_set(r, &k[2].t, start + 15000000); /* moved */
 	reactor_run(r);
 	assert_true(reactor_now_ns(r) >= start + 30000000);
 	assert_int_equal(k[2].seen, 1);
@@ -203,7 +204,7 @@ make_work(void *arg)
 	for (unsigned i = 0; i < c->until; i++) {
 		atomic_fetch_add(&c->made, 1);
 		reactor_kick(c->r);
-		if (i % 8 == 0)		/* let it fall asleep now and then */
+		if (i % 8 == 0) /* let it fall asleep now and then */
 			usleep(300);
 	}
 	return NULL;
@@ -218,7 +219,7 @@ test_no_kick_is_lost_whether_the_reactor_sleeps_or_spins(void **state)
 	(void)state;
 	reactor_poll_start(c.r, &c.p);
 	assert_int_equal(pthread_create(&thread, NULL, make_work, &c), 0);
-	reactor_run(c.r);	/* a lost kick hangs here; the runner has a time limit */
+	reactor_run(c.r); /* a lost kick hangs here; the runner has a time limit */
 	pthread_join(thread, NULL);
 	assert_int_equal(c.seen, 2000);
 	reactor_poll_stop(c.r, &c.p);
@@ -242,7 +243,8 @@ test_an_idle_reactor_with_a_poll_source_uses_no_cpu(void **state)
 	getrusage(RUSAGE_THREAD, &after);
 	/* 300 ms asleep; a loop that spins would show them all. */
 	assert_true((after.ru_utime.tv_sec - before.ru_utime.tv_sec) * 1000000 +
-			    after.ru_utime.tv_usec - before.ru_utime.tv_usec < 100000);
+			    after.ru_utime.tv_usec - before.ru_utime.tv_usec <
+		    100000);
 	reactor_poll_stop(c.r, &c.p);
 	reactor_free(c.r);
 }
@@ -296,12 +298,15 @@ test_file_operations_complete_with_what_the_system_call_would_say(void **state)
 	struct reactor *r = make_reactor();
 	char name[] = "/tmp/vmm-reactor-XXXXXX", out[8192], in[8192] = { 0 };
 	int fd = mkstemp(name), dir = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct file_op w = { .r = r, .op = { .code = REACTOR_WRITEV, .fd = fd, .off = 512 },
+	struct file_op w = { .r = r,
+			     .op = { .code = REACTOR_WRITEV, .fd = fd, .off = 512 },
 			     .iov = { out, sizeof(out) } };
 	struct file_op s = { .r = r, .op = { .code = REACTOR_FDATASYNC, .fd = fd } };
-	struct file_op rd = { .r = r, .op = { .code = REACTOR_READV, .fd = fd, .off = 512 },
+	struct file_op rd = { .r = r,
+			      .op = { .code = REACTOR_READV, .fd = fd, .off = 512 },
 			      .iov = { in, sizeof(in) } };
-	struct file_op bad = { .r = r, .op = { .code = REACTOR_READV, .fd = dir },
+	struct file_op bad = { .r = r,
+			       .op = { .code = REACTOR_READV, .fd = dir },
 			       .iov = { in, sizeof(in) } };
 
 	(void)state;
@@ -339,8 +344,12 @@ test_a_full_ring_says_so_and_takes_more_after_completions(void **state)
 
 		for (; done < MANY; done++) {
 			f[done] = (struct file_op){
-				.r = r, .left = &left, .res = -1000,
-				.op = { .done = on_done, .code = REACTOR_READV, .fd = fd,
+				.r = r,
+				.left = &left,
+				.res = -1000,
+				.op = { .done = on_done,
+					.code = REACTOR_READV,
+					.fd = fd,
 					.niov = 1 },
 				.iov = { &buf[done], 1 },
 			};
@@ -357,7 +366,7 @@ test_a_full_ring_says_so_and_takes_more_after_completions(void **state)
 	}
 	if (left > 0)
 		reactor_run(r);
-	assert_true(rounds > 1);	/* the ring did fill */
+	assert_true(rounds > 1); /* the ring did fill */
 	for (unsigned i = 0; i < MANY; i++)
 		assert_int_equal(f[i].res, 1);
 	close(fd);
@@ -372,10 +381,13 @@ main(void)
 		cmocka_unit_test(test_a_regular_file_counts_as_always_ready),
 		cmocka_unit_test(test_timers_fire_in_order_of_deadline_and_not_before),
 		cmocka_unit_test(test_a_signal_arrives_in_the_loop),
-		cmocka_unit_test(test_no_kick_is_lost_whether_the_reactor_sleeps_or_spins),
+		cmocka_unit_test(
+			test_no_kick_is_lost_whether_the_reactor_sleeps_or_spins),
 		cmocka_unit_test(test_an_idle_reactor_with_a_poll_source_uses_no_cpu),
-		cmocka_unit_test(test_file_operations_complete_with_what_the_system_call_would_say),
-		cmocka_unit_test(test_a_full_ring_says_so_and_takes_more_after_completions),
+		cmocka_unit_test(
+			test_file_operations_complete_with_what_the_system_call_would_say),
+		cmocka_unit_test(
+			test_a_full_ring_says_so_and_takes_more_after_completions),
 	};
 
 	return cmocka_run_group_tests_name("reactor", tests, NULL, NULL);

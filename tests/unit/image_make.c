@@ -57,8 +57,8 @@ image_make_bzimage(unsigned setup_sects, size_t payload, size_t *len)
 }
 
 uint8_t *
-image_make_elf(const struct make_segment *seg, unsigned n, const void *note, size_t note_len,
-	       size_t *len)
+image_make_elf(const struct make_segment *seg, unsigned n, const void *note,
+	       size_t note_len, size_t *len)
 {
 	const Elf64_Ehdr eh = {
 		.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
@@ -82,16 +82,26 @@ image_make_elf(const struct make_segment *seg, unsigned n, const void *note, siz
 
 	uint8_t *ph = p + sizeof(eh);
 	for (unsigned i = 0; i < n; i++, ph += sizeof(Elf64_Phdr))
-		memcpy(ph, &(Elf64_Phdr){
-			.p_type = PT_LOAD, .p_offset = seg[i].off, .p_paddr = seg[i].paddr,
-			.p_filesz = seg[i].file_len, .p_memsz = seg[i].mem_len,
-			.p_align = 4096,
-		}, sizeof(Elf64_Phdr));
+		memcpy(ph,
+		       &(Elf64_Phdr){
+			       .p_type = PT_LOAD,
+			       .p_offset = seg[i].off,
+			       .p_paddr = seg[i].paddr,
+			       .p_filesz = seg[i].file_len,
+			       .p_memsz = seg[i].mem_len,
+			       .p_align = 4096,
+		       },
+		       sizeof(Elf64_Phdr));
 	if (note_len > 0) {
-		memcpy(ph, &(Elf64_Phdr){
-			.p_type = PT_NOTE, .p_offset = 0x800, .p_filesz = note_len,
-			.p_memsz = note_len, .p_align = 4,
-		}, sizeof(Elf64_Phdr));
+		memcpy(ph,
+		       &(Elf64_Phdr){
+			       .p_type = PT_NOTE,
+			       .p_offset = 0x800,
+			       .p_filesz = note_len,
+			       .p_memsz = note_len,
+			       .p_align = 4,
+		       },
+		       sizeof(Elf64_Phdr));
 		memcpy(p + 0x800, note, note_len);
 	}
 	memcpy(p, &eh, sizeof(eh));
@@ -129,8 +139,10 @@ image_make_gzip(const uint8_t *data, size_t len, size_t *ret_len)
 {
 	size_t cap = compressBound(len) + 64;
 	uint8_t *p = zalloc(cap);
-	z_stream z = { .next_in = (z_const Bytef *)(uintptr_t)data, .avail_in = (unsigned)len,
-		       .next_out = p, .avail_out = (unsigned)cap };
+	z_stream z = { .next_in = (z_const Bytef *)(uintptr_t)data,
+		       .avail_in = (unsigned)len,
+		       .next_out = p,
+		       .avail_out = (unsigned)cap };
 
 	if (deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK ||
 	    deflate(&z, Z_FINISH) != Z_STREAM_END)

@@ -55,19 +55,27 @@ static const struct platform_row rows[] = {
 static int
 set_up(void **state)
 {
-	static const struct irqchip_ops ops = { .name = "fake", .set_level = ignore_level };
+	static const struct irqchip_ops ops = { .name = "fake",
+						.set_level = ignore_level };
 	struct rig *r = test_calloc(1, sizeof(*r));
 
 	irqchip_init(&r->chip, &ops, 24);
 	if (slot_list_init(&r->slots))
 		return -1;
 	r->bus = (struct bus){
-		.name = "platform", .row = rows, .nrow = ARRAY_SIZE(rows),
-		.chip = &r->chip, .space = r->space, .slots = &r->slots,
+		.name = "platform",
+		.row = rows,
+		.nrow = ARRAY_SIZE(rows),
+		.chip = &r->chip,
+		.space = r->space,
+		.slots = &r->slots,
 	};
 	r->am = (struct acpi_machine){
-		.ncpu = 2, .lapic_base = 0xfee00000, .ioapic_base = 0xfec00000,
-		.ioapic_id = 0, .slots = &r->slots,
+		.ncpu = 2,
+		.lapic_base = 0xfee00000,
+		.ioapic_base = 0xfec00000,
+		.ioapic_id = 0,
+		.slots = &r->slots,
 	};
 	*state = r;
 	return 0;
@@ -189,7 +197,7 @@ rsdp_leads_to_every_table(void **state)
 	build(r);
 	assert_memory_equal(r->buf, "RSD PTR ", 8);
 	assert_int_equal(r->buf[15], 2);
-	assert_int_equal(le32_get(r->buf + 16), 0);	/* no RSDT */
+	assert_int_equal(le32_get(r->buf + 16), 0); /* no RSDT */
 	assert_int_equal(le32_get(r->buf + 20), 36);
 	assert_int_equal(sum(r->buf, 20), 0);
 	assert_int_equal(sum(r->buf, 36), 0);
@@ -230,10 +238,10 @@ fadt_describes_a_reduced_machine_with_the_slots_registers(void **state)
 	assert_io_byte(fadt + 244, 0x600);
 	assert_io_byte(fadt + 256, 0x601);
 	assert_int_equal(fadt[108], 0x32);
-	assert_int_equal(le16_get(fadt + 109), 0x0014);	/* RTC, no VGA, no 8042 */
+	assert_int_equal(le16_get(fadt + 109), 0x0014); /* RTC, no VGA, no 8042 */
 	/* what a reduced machine does not have: 4.1.2 */
-	assert_int_equal(le32_get(fadt + 36), 0);		/* FACS */
-	assert_int_equal(le16_get(fadt + 46), 0);		/* SCI */
+	assert_int_equal(le32_get(fadt + 36), 0); /* FACS */
+	assert_int_equal(le16_get(fadt + 46), 0); /* SCI */
 	for (unsigned off = 48; off < 108; off++)
 		assert_int_equal(fadt[off], 0);
 	for (unsigned off = 148; off < 244; off++)
@@ -283,7 +291,7 @@ madt_count(const struct rig *r, uint8_t type)
 {
 	unsigned n = 0;
 
-	for (const uint8_t *p = NULL; (p = madt_next(r, p, type)); )
+	for (const uint8_t *p = NULL; (p = madt_next(r, p, type));)
 		n++;
 	return n;
 }
@@ -344,7 +352,7 @@ madt_has_one_ioapic_and_nmi_on_lint1(void **state)
 	build(r);
 	madt = find_table(r, "APIC");
 	assert_int_equal(le32_get(madt + 36), 0xfee00000);
-	assert_int_equal(le32_get(madt + 40), 0);		/* no 8259 */
+	assert_int_equal(le32_get(madt + 40), 0); /* no 8259 */
 	p = madt_next(r, NULL, 1);
 	assert_int_equal(p[1], 12);
 	assert_int_equal(p[2], 7);
@@ -429,7 +437,7 @@ every_buffer_that_is_too_small_is_refused(void **state)
 	attach_pci(r, PCI_PIN_A);
 	build(r);
 	for (size_t cap = 0; cap <= r->len; cap++) {
-		uint8_t *buf = malloc(cap ? cap : 1);	/* the sanitizer guards its end */
+		uint8_t *buf = malloc(cap ? cap : 1); /* the sanitizer guards its end */
 		size_t len = 99;
 
 		assert_non_null(buf);
@@ -447,8 +455,11 @@ sixty_four_kib_hold_255_cpus_and_all_slots(void **state)
 	struct rig *r = *state;
 
 	for (unsigned i = 0; i < BUS_SLOTS_MAX; i++)
-		many[i] = (struct platform_row){ DEVICE_VIRTIO_MMIO, SPACE_MMIO,
-						 0x5000000000 + i * 0x200, 0x200, 20,
+		many[i] = (struct platform_row){ DEVICE_VIRTIO_MMIO,
+						 SPACE_MMIO,
+						 0x5000000000 + i * 0x200,
+						 0x200,
+						 20,
 						 IRQ_LEVEL };
 	r->bus.row = many;
 	r->bus.nrow = BUS_SLOTS_MAX;
@@ -470,7 +481,7 @@ static void
 aml_package_length_is_right_at_its_boundaries(void **state)
 {
 	static const struct {
-		unsigned body;			/* with the 4 bytes of the name */
+		unsigned body; /* with the 4 bytes of the name */
 		uint8_t want[4];
 		unsigned n;
 	} row[] = {
@@ -523,7 +534,13 @@ aml_names_and_integers_have_their_forms(void **state)
 	aml_path(&a, "^^PWRB");
 	aml_path(&a, "_SB.GED");
 	aml_path(&a, "\\A.B.C");
-	assert_aml(&a, "\\_S5_" "^^PWRB" "\x2e_SB_GED_" "\\\x2f\x03" "A___B___C___", 35);
+	assert_aml(&a,
+		   "\\_S5_"
+		   "^^PWRB"
+		   "\x2e_SB_GED_"
+		   "\\\x2f\x03"
+		   "A___B___C___",
+		   35);
 
 	aml_init(&a, buf, sizeof(buf));
 	aml_int(&a, 0);
@@ -532,13 +549,19 @@ aml_names_and_integers_have_their_forms(void **state)
 	aml_int(&a, 0x100);
 	aml_int(&a, 0x10000);
 	aml_int(&a, 0x100000000);
-	assert_aml(&a, "\0\x01\x0a\x02\x0b\x00\x01\x0c\x00\x00\x01\x00"
-		   "\x0e\x00\x00\x00\x00\x01\x00\x00\x00", 21);
+	assert_aml(&a,
+		   "\0\x01\x0a\x02\x0b\x00\x01\x0c\x00\x00\x01\x00"
+		   "\x0e\x00\x00\x00\x00\x01\x00\x00\x00",
+		   21);
 
 	aml_init(&a, buf, sizeof(buf));
 	aml_hid(&a, "PNP0C0C");
 	aml_hid(&a, "ACPI0013");
-	assert_aml(&a, "\x0c\x41\xd0\x0c\x0c" "\x0d" "ACPI0013", 15);
+	assert_aml(&a,
+		   "\x0c\x41\xd0\x0c\x0c"
+		   "\x0d"
+		   "ACPI0013",
+		   15);
 }
 
 static void
@@ -609,7 +632,7 @@ s5_package_has_the_sleep_type(void **state)
 
 struct iasl {
 	char dir[64];
-	char text[BUF_LEN];	/* output of the last command, or a file */
+	char text[BUF_LEN]; /* output of the last command, or a file */
 };
 
 static void
@@ -706,25 +729,55 @@ static void
 dsdt_says_what_the_slots_say(void **state)
 {
 	static const char *const want[] = {
-		"Name (\\_S5, Package (0x04)", "0x05,",
-		"Device (CO00)", "EisaId (\"PNP0501\")", "Name (_UID, Zero)",
-		"IO (Decode16,", "0x03F8,", "0x03F8,", "0x08,",
-		"Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive", "0x00000004,",
-		"Device (CO01)", "Name (_UID, One)", "0x02F8,", "0x00000003,",
-		"Device (RT00)", "EisaId (\"PNP0B00\")", "0x0070,", "0x02,", "0x00000008,",
-		"Device (PWRB)", "EisaId (\"PNP0C0C\")",
-		"Device (GE00)", "\"ACPI0013\"",
-		"Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive", "0x00000009,",
+		"Name (\\_S5, Package (0x04)",
+		"0x05,",
+		"Device (CO00)",
+		"EisaId (\"PNP0501\")",
+		"Name (_UID, Zero)",
+		"IO (Decode16,",
+		"0x03F8,",
+		"0x03F8,",
+		"0x08,",
+		"Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive",
+		"0x00000004,",
+		"Device (CO01)",
+		"Name (_UID, One)",
+		"0x02F8,",
+		"0x00000003,",
+		"Device (RT00)",
+		"EisaId (\"PNP0B00\")",
+		"0x0070,",
+		"0x02,",
+		"0x00000008,",
+		"Device (PWRB)",
+		"EisaId (\"PNP0C0C\")",
+		"Device (GE00)",
+		"\"ACPI0013\"",
+		"Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive",
+		"0x00000009,",
 		"OperationRegion (REGS, SystemIO, 0x0600, 0x08)",
-		"Field (REGS, ByteAcc, NoLock, Preserve)", "Offset (0x04)", "EVNT,   8",
+		"Field (REGS, ByteAcc, NoLock, Preserve)",
+		"Offset (0x04)",
+		"EVNT,   8",
 		"Method (_EVT, 1, NotSerialized)",
-		"Local0 = EVNT", "If ((Local0 & One))", "Notify (PWRB, 0x80)",
-		"Device (VR00)", "\"LNRO0005\"", "Memory32Fixed (ReadWrite,",
-		"0xD0000000,", "0x00000200,",
-		"Interrupt (ResourceConsumer, Level, ActiveHigh, Shared", "0x00000005,",
-		"Device (VR01)", "0xD0000200,", "0x00000005,",
-		"Device (VR02)", "QWordMemory (ResourceConsumer, PosDecode, MinFixed, MaxFixed",
-		"0x0000004000000000,", "0x00000040000001FF,", "0x0000000000000200,",
+		"Local0 = EVNT",
+		"If ((Local0 & One))",
+		"Notify (PWRB, 0x80)",
+		"Device (VR00)",
+		"\"LNRO0005\"",
+		"Memory32Fixed (ReadWrite,",
+		"0xD0000000,",
+		"0x00000200,",
+		"Interrupt (ResourceConsumer, Level, ActiveHigh, Shared",
+		"0x00000005,",
+		"Device (VR01)",
+		"0xD0000200,",
+		"0x00000005,",
+		"Device (VR02)",
+		"QWordMemory (ResourceConsumer, PosDecode, MinFixed, MaxFixed",
+		"0x0000004000000000,",
+		"0x00000040000001FF,",
+		"0x0000000000000200,",
 		"0x00000014,",
 	};
 	struct rig *r = *state;
@@ -735,7 +788,7 @@ dsdt_says_what_the_slots_say(void **state)
 	build(r);
 	assert_round_trip(&x, "dsdt", find_dsdt(r));
 	assert_in_order(x.text, want, ARRAY_SIZE(want));
-	assert_null(strstr(x.text, "0x0060,"));		/* no i8042 */
+	assert_null(strstr(x.text, "0x0060,")); /* no i8042 */
 	iasl_end(&x);
 }
 
@@ -895,14 +948,17 @@ static void
 fadt_and_madt_are_understood_by_iasl(void **state)
 {
 	static const char *const fadt[] = {
-		"Reset Register Supported (V2) : 1", "Hardware Reduced (V5) : 1",
+		"Reset Register Supported (V2) : 1",
+		"Hardware Reduced (V5) : 1",
 		"Value to cause reset : 42",
-		"Sleep Control Register", "0000000000000600",
-		"Sleep Status Register", "0000000000000601",
+		"Sleep Control Register",
+		"0000000000000600",
+		"Sleep Status Register",
+		"0000000000000601",
 	};
 	static const char *const madt[] = {
-		"Local Apic ID : 01", "I/O Apic ID : 00", "Address : FEC00000",
-		"Interrupt Source Override", "Source : 05", "Trigger Mode : 3",
+		"Local Apic ID : 01",        "I/O Apic ID : 00", "Address : FEC00000",
+		"Interrupt Source Override", "Source : 05",      "Trigger Mode : 3",
 		"Interrupt Input LINT : 01",
 	};
 	struct rig *r = *state;

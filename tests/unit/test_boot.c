@@ -81,7 +81,8 @@ static void
 ram(struct fixture *f, enum image_arch arch, uint64_t len)
 {
 	const struct memory_range range = {
-		.gpa = arch == IMAGE_ARM64 ? ARM64_RAM_GPA : 0, .len = len,
+		.gpa = arch == IMAGE_ARM64 ? ARM64_RAM_GPA : 0,
+		.len = len,
 	};
 
 	memory_release(&f->m);
@@ -132,8 +133,14 @@ static void
 bzimage_and_initrd_lie_in_memory_byte_for_byte(void **state)
 {
 	/* Congruent and mapped, in both the page-aligned and the old layout; copied. */
-	static const struct { unsigned sects; int copy; } cases[] = {
-		{ 39, 0 }, { 30, 0 }, { 39, 1 }, { 30, 1 },
+	static const struct {
+		unsigned sects;
+		int copy;
+	} cases[] = {
+		{ 39, 0 },
+		{ 30, 0 },
+		{ 39, 1 },
+		{ 30, 1 },
 	};
 	enum { PAYLOAD = 0x40000, INITRD = 0x51234 };
 	struct fixture *f = *state;
@@ -156,7 +163,8 @@ bzimage_and_initrd_lie_in_memory_byte_for_byte(void **state)
 		/* The last page below the end of RAM. */
 		assert_int_equal(f->bl.initrd_gpa, MiB(64) - 0x52000);
 		assert_int_equal(f->bl.initrd_len, INITRD);
-		assert_memory_equal(memory_ptr(&f->m, f->bl.initrd_gpa, INITRD), initrd, INITRD);
+		assert_memory_equal(memory_ptr(&f->m, f->bl.initrd_gpa, INITRD), initrd,
+				    INITRD);
 		check_zero(f, f->bl.initrd_gpa + INITRD, 0x52000 - INITRD);
 		assert_string_equal(f->bl.cmdline, "console=ttyS0");
 
@@ -173,8 +181,8 @@ vmlinux_segments_and_their_bss_lie_in_memory(void **state)
 {
 	static const struct make_segment seg[] = {
 		{ 0x1000000, 0x1000, 0x20000, 0x20000 },
-		{ 0x1020000, 0x21000, 0x14567, 0x40000 },	/* mapped, bss behind */
-		{ 0x1060010, 0x35600, 0x15678, 0x20000 },	/* not congruent */
+		{ 0x1020000, 0x21000, 0x14567, 0x40000 }, /* mapped, bss behind */
+		{ 0x1060010, 0x35600, 0x15678, 0x20000 }, /* not congruent */
 	};
 	struct fixture *f = *state;
 	uint8_t note[64];
@@ -186,7 +194,8 @@ vmlinux_segments_and_their_bss_lie_in_memory(void **state)
 		ram(f, IMAGE_X86_64, MiB(64));
 		assert_int_equal(load(f, IMAGE_X86_64, NULL, copy), 0);
 		for (unsigned i = 0; i < 3; i++) {
-			assert_memory_equal(memory_ptr(&f->m, seg[i].paddr, seg[i].file_len),
+			assert_memory_equal(memory_ptr(&f->m, seg[i].paddr,
+						       seg[i].file_len),
 					    k + seg[i].off, seg[i].file_len);
 			if (seg[i].mem_len > seg[i].file_len)
 				check_zero(f, seg[i].paddr + seg[i].file_len,
@@ -254,12 +263,14 @@ initrd_fits_exactly_between_kernel_and_end_of_ram(void **state)
 
 	file_size(f->initrd, MiB(32) - end + 1);
 	check_refused(f, load(f, IMAGE_X86_64, f->initrd, 0), -ENOMEM,
-		      "vm.ini:10: initrd ", f->initrd, " has 13313 KiB, but of 32 MiB RAM only "
+		      "vm.ini:10: initrd ", f->initrd,
+		      " has 13313 KiB, but of 32 MiB RAM only "
 		      "13312 KiB are left beside the kernel: raise memory.size");
 	/* Lengths that make sums wrap. */
 	file_size(f->initrd, GiB(1024));
 	check_refused(f, load(f, IMAGE_X86_64, f->initrd, 0), -ENOMEM,
-		      "vm.ini:10: initrd ", f->initrd, " has 1073741824 KiB, but of 32 MiB RAM only "
+		      "vm.ini:10: initrd ", f->initrd,
+		      " has 1073741824 KiB, but of 32 MiB RAM only "
 		      "13312 KiB are left beside the kernel: raise memory.size");
 	free(k);
 }
@@ -268,7 +279,9 @@ static void
 arm64_initrd_leaves_the_block_of_the_device_tree_free(void **state)
 {
 	enum { LEN = 0x10000, SIZE = 0x80000 };
-	static const struct { uint64_t ram, initrd, at; } cases[] = {
+	static const struct {
+		uint64_t ram, initrd, at;
+	} cases[] = {
 		/* the tree has the last 2 MiB: below it */
 		{ MiB(64), 0x5000, MiB(62) - 0x5000 },
 		/* RAM that is no multiple of 2 MiB: some is left behind the tree */
@@ -305,8 +318,9 @@ arm64_kernel_leaves_the_block_of_the_device_tree_free(void **state)
 	ram(f, IMAGE_ARM64, MiB(64));
 	assert_int_equal(load(f, IMAGE_ARM64, NULL, 0), 0);
 	ram(f, IMAGE_ARM64, MiB(62));
-	check_refused(f, load(f, IMAGE_ARM64, NULL, 0), -ENOEXEC,
-		      "vm.ini:9: kernel ", f->kernel, " needs 62 MiB of RAM, the guest has 60 MiB for "
+	check_refused(f, load(f, IMAGE_ARM64, NULL, 0), -ENOEXEC, "vm.ini:9: kernel ",
+		      f->kernel,
+		      " needs 62 MiB of RAM, the guest has 60 MiB for "
 		      "it: raise memory.size");
 	ram(f, IMAGE_ARM64, MiB(1));
 	assert_int_equal(load(f, IMAGE_ARM64, NULL, 0), -ENOEXEC);
@@ -323,8 +337,8 @@ files_that_cannot_be_opened_are_named_with_their_place(void **state)
 	uint8_t *k = image_make_bzimage(39, 0x10000, &len);
 
 	ram(f, IMAGE_X86_64, MiB(64));
-	check_refused(f, load(f, IMAGE_X86_64, NULL, 0), -ENOENT,
-		      "vm.ini:9: kernel ", f->kernel, ": No such file or directory");
+	check_refused(f, load(f, IMAGE_X86_64, NULL, 0), -ENOENT, "vm.ini:9: kernel ",
+		      f->kernel, ": No such file or directory");
 	file_write(f->kernel, k, len);
 	check_refused(f, load(f, IMAGE_X86_64, f->initrd, 0), -ENOENT,
 		      "vm.ini:10: initrd ", f->initrd, ": No such file or directory");
@@ -332,8 +346,8 @@ files_that_cannot_be_opened_are_named_with_their_place(void **state)
 	check_refused(f, load(f, IMAGE_X86_64, f->initrd, 0), -ENOEXEC,
 		      "vm.ini:10: initrd ", f->initrd, " is empty");
 	file_size(f->kernel, 0);
-	check_refused(f, load(f, IMAGE_X86_64, NULL, 0), -ENOEXEC,
-		      "vm.ini:9: kernel ", f->kernel, " is empty");
+	check_refused(f, load(f, IMAGE_X86_64, NULL, 0), -ENOEXEC, "vm.ini:9: kernel ",
+		      f->kernel, " is empty");
 	free(k);
 }
 
@@ -347,22 +361,22 @@ things_that_are_no_regular_files_are_named_and_never_waited_for(void **state)
 	ram(f, IMAGE_X86_64, MiB(64));
 	alarm(10);
 	assert_int_equal(mkdir(f->kernel, 0700), 0);
-	check_refused(f, load(f, IMAGE_X86_64, NULL, 0), -EINVAL,
-		      "vm.ini:9: kernel ", f->kernel, " is a directory, not a regular file");
+	check_refused(f, load(f, IMAGE_X86_64, NULL, 0), -EINVAL, "vm.ini:9: kernel ",
+		      f->kernel, " is a directory, not a regular file");
 	rmdir(f->kernel);
 	assert_int_equal(mkfifo(f->kernel, 0600), 0);
-	check_refused(f, load(f, IMAGE_X86_64, NULL, 0), -EINVAL,
-		      "vm.ini:9: kernel ", f->kernel, " is a FIFO, not a regular file");
+	check_refused(f, load(f, IMAGE_X86_64, NULL, 0), -EINVAL, "vm.ini:9: kernel ",
+		      f->kernel, " is a FIFO, not a regular file");
 	unlink(f->kernel);
 	assert_int_equal(symlink("/dev/zero", f->kernel), 0);
-	check_refused(f, load(f, IMAGE_X86_64, NULL, 0), -EINVAL,
-		      "vm.ini:9: kernel ", f->kernel, " is a character device, not a regular file");
+	check_refused(f, load(f, IMAGE_X86_64, NULL, 0), -EINVAL, "vm.ini:9: kernel ",
+		      f->kernel, " is a character device, not a regular file");
 	unlink(f->kernel);
 	int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	strcpy(sa.sun_path, f->kernel);
 	assert_int_equal(bind(s, (struct sockaddr *)&sa, sizeof(sa)), 0);
-	check_refused(f, load(f, IMAGE_X86_64, NULL, 0), -EINVAL,
-		      "vm.ini:9: kernel ", f->kernel, " is a socket, not a regular file");
+	check_refused(f, load(f, IMAGE_X86_64, NULL, 0), -EINVAL, "vm.ini:9: kernel ",
+		      f->kernel, " is a socket, not a regular file");
 	close(s);
 	alarm(0);
 }
@@ -376,13 +390,14 @@ what_the_parser_says_gets_place_and_path(void **state)
 
 	file_write(f->kernel, k, len - 1);
 	ram(f, IMAGE_X86_64, MiB(64));
-	check_refused(f, load(f, IMAGE_X86_64, NULL, 0), -ENOEXEC,
-		      "vm.ini:9: kernel ", f->kernel, " is truncated: the header promises 86016 bytes, "
+	check_refused(f, load(f, IMAGE_X86_64, NULL, 0), -ENOEXEC, "vm.ini:9: kernel ",
+		      f->kernel,
+		      " is truncated: the header promises 86016 bytes, "
 		      "the file has 86015");
 	file_write(f->kernel, k, len);
 	ram(f, IMAGE_ARM64, MiB(64));
-	check_refused(f, load(f, IMAGE_ARM64, NULL, 0), -ENOEXEC,
-		      "vm.ini:9: kernel ", f->kernel, " is an x86 bzImage, this host is arm64");
+	check_refused(f, load(f, IMAGE_ARM64, NULL, 0), -ENOEXEC, "vm.ini:9: kernel ",
+		      f->kernel, " is an x86 bzImage, this host is arm64");
 	free(k);
 }
 

@@ -27,7 +27,9 @@ static struct boot_loaded
 loaded(enum image_kind kind, const char *cmdline)
 {
 	struct boot_loaded bl = {
-		.image = { .kind = kind, .nsegment = 1, .entry = 0x100200,
+		.image = { .kind = kind,
+			   .nsegment = 1,
+			   .entry = 0x100200,
 			   .segment[0] = { .gpa = 0x100000 } },
 		.initrd_gpa = 0x3f12000,
 		.initrd_len = 0xed123,
@@ -49,7 +51,8 @@ static struct memory
 ram(uint64_t low, uint64_t high)
 {
 	const struct memory_range range[] = {
-		{ .gpa = 0, .len = low }, { .gpa = GiB(4), .len = high },
+		{ .gpa = 0, .len = low },
+		{ .gpa = GiB(4), .len = high },
 	};
 	struct memory m;
 	struct err e = { .status = 0 };
@@ -81,18 +84,18 @@ zero_page_holds_the_header_and_what_the_loader_has_to_fill_in(void **state)
 	(void)state;
 	assert_non_null(zp);
 	assert_int_equal(le64_get(zp + 0x070), RSDP);
-	assert_int_equal(le32_get(zp + 0x0c0), 0);	/* ext_ramdisk_image */
-	assert_int_equal(le32_get(zp + 0x0c4), 0);	/* ext_ramdisk_size */
-	assert_int_equal(le32_get(zp + 0x0c8), 0);	/* ext_cmd_line_ptr */
-	assert_int_equal(zp[0x1ef], 0);			/* sentinel */
+	assert_int_equal(le32_get(zp + 0x0c0), 0); /* ext_ramdisk_image */
+	assert_int_equal(le32_get(zp + 0x0c4), 0); /* ext_ramdisk_size */
+	assert_int_equal(le32_get(zp + 0x0c8), 0); /* ext_cmd_line_ptr */
+	assert_int_equal(zp[0x1ef], 0);            /* sentinel */
 	assert_int_equal(le16_get(zp + 0x1fa), 0xffff);
-	assert_int_equal(zp[0x210], 0xff);		/* type_of_loader */
-	assert_int_equal(zp[0x211], 0x41);		/* loadflags: LOADED_HIGH added */
+	assert_int_equal(zp[0x210], 0xff); /* type_of_loader */
+	assert_int_equal(zp[0x211], 0x41); /* loadflags: LOADED_HIGH added */
 	assert_int_equal(le32_get(zp + 0x214), 0x100000);
 	assert_int_equal(le32_get(zp + 0x218), 0x3f12000);
 	assert_int_equal(le32_get(zp + 0x21c), 0xed123);
 	assert_int_equal(le32_get(zp + 0x228), X86_CMDLINE_GPA);
-	assert_int_equal(le64_get(zp + 0x250), 0);	/* setup_data */
+	assert_int_equal(le64_get(zp + 0x250), 0); /* setup_data */
 	assert_string_equal(memory_ptr(&m, X86_CMDLINE_GPA, 32), "console=ttyS0 quiet");
 
 	/* The rest of the header is the kernel's, the rest of the page zero. */
@@ -101,7 +104,7 @@ zero_page_holds_the_header_and_what_the_loader_has_to_fill_in(void **state)
 	assert_int_equal(zp[0x26b], 0xa5);
 	for (unsigned i = 0x26c; i < 0x2d0; i++)
 		assert_int_equal(zp[i], 0);
-	for (unsigned i = 0; i < 0x70; i++)		/* screen_info: no VGA */
+	for (unsigned i = 0; i < 0x70; i++) /* screen_info: no VGA */
 		assert_int_equal(zp[i], 0);
 	memory_release(&m);
 }
@@ -137,10 +140,8 @@ static const struct region small_map[] = {
 };
 
 static const struct region large_map[] = {
-	{ 0, 0x9fc00, 1 },
-	{ 0x9fc00, 0x400, 2 },
-	{ 0xe0000, 0x20000, 3 },
-	{ 0x100000, GiB(3) - MiB(1), 1 },
+	{ 0, 0x9fc00, 1 },       { 0x9fc00, 0x400, 2 },
+	{ 0xe0000, 0x20000, 3 }, { 0x100000, GiB(3) - MiB(1), 1 },
 	{ GiB(4), GiB(5), 1 },
 };
 
@@ -191,13 +192,13 @@ walk(const struct memory *m, uint64_t cr3, uint64_t va)
 		uint64_t e = le64_get(p);
 		if (!(e & 1))
 			return UINT64_MAX;
-		assert_true(e & 2);	/* writable at each level */
+		assert_true(e & 2); /* writable at each level */
 		uint64_t mask = (1ull << shift) - 1;
 		if (shift == 12 || (e & 0x80)) {
-			assert_true(shift == 12 || shift == 21);	/* no 1 GiB pages */
+			assert_true(shift == 12 || shift == 21); /* no 1 GiB pages */
 			/* reserved bits of a large page: below 2 MiB but for PAT */
 			assert_int_equal(e & mask & ~0xfffull, 0);
-			assert_int_equal(e >> 52, 0);	/* XD clear: code may run */
+			assert_int_equal(e >> 52, 0); /* XD clear: code may run */
 			return (e & 0xffffffffff000ull & ~mask) | (va & mask);
 		}
 		table = e & 0xffffffffff000ull;
@@ -297,9 +298,9 @@ pvh_start_info_names_memory_map_initrd_cmdline_and_rsdp(void **state)
 	assert_false(boot.long_mode);
 	assert_int_equal(boot.entry, 0x100200);
 	assert_int_equal(le32_get(p), 0x336ec578);
-	assert_int_equal(le32_get(p + 4), 1);		/* version */
-	assert_int_equal(le32_get(p + 8), 0);		/* flags */
-	assert_int_equal(le32_get(p + 12), 1);		/* nr_modules */
+	assert_int_equal(le32_get(p + 4), 1);  /* version */
+	assert_int_equal(le32_get(p + 8), 0);  /* flags */
+	assert_int_equal(le32_get(p + 12), 1); /* nr_modules */
 	assert_int_equal(le64_get(p + 32), RSDP);
 	assert_string_equal(memory_ptr(&m, le64_get(p + 24), 14), "console=ttyS0");
 
@@ -339,7 +340,10 @@ static void
 cmdline_as_long_as_the_kernel_allows_is_accepted_and_no_longer(void **state)
 {
 	char *cmdline = malloc(X86_CMDLINE_MAX + 1);
-	static const struct { enum image_kind kind; size_t max; } cases[] = {
+	static const struct {
+		enum image_kind kind;
+		size_t max;
+	} cases[] = {
 		{ IMAGE_BZIMAGE, 2047 },
 		{ IMAGE_ELF_PVH, X86_CMDLINE_MAX - 1 },
 	};
@@ -354,16 +358,21 @@ cmdline_as_long_as_the_kernel_allows_is_accepted_and_no_longer(void **state)
 		memset(cmdline, 'x', cases[i].max);
 		cmdline[cases[i].max] = '\0';
 		finish(&m, &bl);
-		assert_int_equal(*(char *)memory_ptr(&m, X86_CMDLINE_GPA + cases[i].max - 1, 1),
+		assert_int_equal(*(char *)memory_ptr(&m,
+						     X86_CMDLINE_GPA + cases[i].max - 1,
+						     1),
 				 'x');
-		assert_int_equal(*(char *)memory_ptr(&m, X86_CMDLINE_GPA + cases[i].max, 1), 0);
+		assert_int_equal(*(char *)memory_ptr(&m, X86_CMDLINE_GPA + cases[i].max,
+						     1),
+				 0);
 
 		strcpy(cmdline + cases[i].max, "x");
 		assert_int_equal(boot_arch_finish(&m, &bl, RSDP, &boot, &e), -E2BIG);
 		assert_int_equal(e.status, EXIT_STATUS_CONFIG);
 		if (cases[i].kind == IMAGE_BZIMAGE)
-			assert_string_equal(e.text, "vm.ini:11: the command line has 2048 "
-						    "characters, this kernel takes 2047");
+			assert_string_equal(e.text,
+					    "vm.ini:11: the command line has 2048 "
+					    "characters, this kernel takes 2047");
 		memory_release(&m);
 	}
 	free(cmdline);
@@ -406,16 +415,21 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(zero_page_holds_the_header_and_what_the_loader_has_to_fill_in),
+		cmocka_unit_test(
+			zero_page_holds_the_header_and_what_the_loader_has_to_fill_in),
 		cmocka_unit_test(zero_page_is_the_same_if_the_header_already_lies_in_it),
-		cmocka_unit_test(e820_names_low_ram_acpi_and_ram_on_both_sides_of_the_gap),
-		cmocka_unit_test(page_tables_map_the_first_4g_to_themselves_and_nothing_else),
+		cmocka_unit_test(
+			e820_names_low_ram_acpi_and_ram_on_both_sides_of_the_gap),
+		cmocka_unit_test(
+			page_tables_map_the_first_4g_to_themselves_and_nothing_else),
 		cmocka_unit_test(gdt_holds_flat_code_at_0x10_and_data_at_0x18),
 		cmocka_unit_test(tables_do_not_overlap_and_stay_in_low_ram),
 		cmocka_unit_test(pvh_start_info_names_memory_map_initrd_cmdline_and_rsdp),
 		cmocka_unit_test(pvh_without_initrd_has_no_module),
-		cmocka_unit_test(cmdline_as_long_as_the_kernel_allows_is_accepted_and_no_longer),
-		cmocka_unit_test(cmdline_never_leaves_its_place_whatever_the_header_claims),
+		cmocka_unit_test(
+			cmdline_as_long_as_the_kernel_allows_is_accepted_and_no_longer),
+		cmocka_unit_test(
+			cmdline_never_leaves_its_place_whatever_the_header_claims),
 		cmocka_unit_test(ram_too_small_for_the_tables_is_refused),
 	};
 

@@ -47,7 +47,11 @@ static int
 add(struct space *sp, uint64_t base, uint64_t len, void *dev)
 {
 	const struct region rg = {
-		.base = base, .len = len, .ops = &probe_ops, .dev = dev, .name = "probe",
+		.base = base,
+		.len = len,
+		.ops = &probe_ops,
+		.dev = dev,
+		.name = "probe",
 	};
 
 	return space_add(sp, &rg);
@@ -154,11 +158,11 @@ access_over_the_end_does_not_reach_the_model(void **state)
 
 	(void)state;
 	assert_int_equal(add(&sp, 0x100, 8, &p), 0);
-	assert_int_equal(add(&sp, 0x108, 8, &p), 0);	/* nor into the neighbour */
+	assert_int_equal(add(&sp, 0x108, 8, &p), 0); /* nor into the neighbour */
 	assert_int_equal(space_read(&sp, 0x105, 4), 0xffffffff);
 	assert_true(space_read(&sp, 0x101, 8) == UINT64_MAX);
 	space_write(&sp, 0x107, 2, 0);
-	space_write(&sp, 0xff, 4, 0);			/* over the start */
+	space_write(&sp, 0xff, 4, 0); /* over the start */
 	assert_int_equal(p.nread + p.nwrite, 0);
 	assert_int_equal(space_read(&sp, 0x104, 4), 0x88776655);
 	assert_int_equal(p.nread, 1);
@@ -218,8 +222,8 @@ static const struct platform_row rows[] = {
 	{ DEVICE_I8042, SPACE_PIO, 0x60, 5, -1, IRQ_EDGE },
 	{ DEVICE_VIRTIO_MMIO, SPACE_MMIO, 0xd0000000, 0x200, 16, IRQ_LEVEL },
 	{ DEVICE_VIRTIO_MMIO, SPACE_MMIO, 0xd0000200, 0x200, 16, IRQ_LEVEL },
-	{ DEVICE_RTC_CMOS, SPACE_PIO, 0x2f0, 16, 8, IRQ_EDGE },	/* overlaps 0x2f8 */
-	{ DEVICE_POWER_ACPI, SPACE_PIO, 0x600, 8, 4, IRQ_EDGE },	/* taken line */
+	{ DEVICE_RTC_CMOS, SPACE_PIO, 0x2f0, 16, 8, IRQ_EDGE },  /* overlaps 0x2f8 */
+	{ DEVICE_POWER_ACPI, SPACE_PIO, 0x600, 8, 4, IRQ_EDGE }, /* taken line */
 };
 
 struct machine {
@@ -239,15 +243,20 @@ ignore_level(struct irqchip *chip, unsigned gsi, bool level)
 static int
 set_up(void **state)
 {
-	static const struct irqchip_ops ops = { .name = "fake", .set_level = ignore_level };
+	static const struct irqchip_ops ops = { .name = "fake",
+						.set_level = ignore_level };
 	struct machine *m = test_calloc(1, sizeof(*m));
 
 	irqchip_init(&m->chip, &ops, 24);
 	if (slot_list_init(&m->slots))
 		return -1;
 	m->bus = (struct bus){
-		.name = "platform", .row = rows, .nrow = ARRAY_SIZE(rows),
-		.chip = &m->chip, .space = m->space, .slots = &m->slots,
+		.name = "platform",
+		.row = rows,
+		.nrow = ARRAY_SIZE(rows),
+		.chip = &m->chip,
+		.space = m->space,
+		.slots = &m->slots,
 	};
 	*state = m;
 	return 0;
@@ -267,7 +276,10 @@ static int
 attach(struct machine *m, enum device_kind kind, const struct bus_slot **ret)
 {
 	const struct bus_device dev = {
-		.kind = kind, .name = "probe0", .ops = &probe_ops, .dev = &m->probe,
+		.kind = kind,
+		.name = "probe0",
+		.ops = &probe_ops,
+		.dev = &m->probe,
 		.flags = REGION_POSTED_WRITE,
 	};
 
@@ -375,13 +387,13 @@ line_of_a_device_does_not_change_whatever_is_written(void **state)
 	const struct bus_slot *slot;
 
 	assert_int_equal(attach(m, DEVICE_UART16550, &slot), 0);
-	_Static_assert(_Generic(slot->irq, const struct irq_line *: 1, default: 0),
+	_Static_assert(_Generic(slot->irq, const struct irq_line * : 1, default : 0),
 		       "a device holds its line as a pointer to const");
-	_Static_assert(_Generic(&irq_line_set, void (*)(const struct irq_line *, bool): 1,
-				default: 0),
+	_Static_assert(_Generic(&irq_line_set,
+				void (*)(const struct irq_line *, bool) : 1, default : 0),
 		       "a line is raised by its handle, not by a number");
-	_Static_assert(_Generic(&irq_line_pulse, void (*)(const struct irq_line *): 1,
-				default: 0),
+	_Static_assert(_Generic(&irq_line_pulse, void (*)(const struct irq_line *) : 1,
+				default : 0),
 		       "a line is raised by its handle, not by a number");
 
 	for (uint64_t addr = 0; addr < 0x10000; addr++)

@@ -39,21 +39,24 @@ struct test_config {
 	struct test_net net[2];
 };
 
-#define DISK(member)						\
-	.offset = offsetof(struct test_disk, member),		\
+#define DISK(member) \
+	.offset = offsetof(struct test_disk, member), \
 	.size = sizeof(((struct test_disk *)NULL)->member)
-#define NET(member)						\
-	.offset = offsetof(struct test_net, member),		\
+#define NET(member) \
+	.offset = offsetof(struct test_net, member), \
 	.size = sizeof(((struct test_net *)NULL)->member)
 
 static const struct config_section test_sections[] = {
 	{ .name = "vm" },
 	{
-		.name = "disk", .max = 3,
+		.name = "disk",
+		.max = 3,
 		.offset = offsetof(struct test_config, disk),
 		.size = sizeof(struct test_disk),
-	}, {
-		.name = "net", .max = 2,
+	},
+	{
+		.name = "net",
+		.max = 2,
 		.offset = offsetof(struct test_config, net),
 		.size = sizeof(struct test_net),
 	},
@@ -63,29 +66,62 @@ static const char *const test_backends[] = { "user", "tap", NULL };
 
 static const struct keyword test_keywords[] = {
 	{
-		.section = "vm", .key = "name", .type = KEYWORD_NAME,
-		.arch = CONFIG_ARCH_ANY, .def = "vm", .max = 63,
+		.section = "vm",
+		.key = "name",
+		.type = KEYWORD_NAME,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "vm",
+		.max = 63,
 		.offset = offsetof(struct config, vm.name),
-		.size = sizeof(char *), .help = "Name.",
-	}, {
-		.section = "disk", .key = "path", .type = KEYWORD_PATH,
-		.arch = CONFIG_ARCH_ANY, .required = true, DISK(path),
+		.size = sizeof(char *),
+		.help = "Name.",
+	},
+	{
+		.section = "disk",
+		.key = "path",
+		.type = KEYWORD_PATH,
+		.arch = CONFIG_ARCH_ANY,
+		.required = true,
+		DISK(path),
 		.help = "Path.",
-	}, {
-		.section = "disk", .key = "readonly", .type = KEYWORD_BOOL,
-		.arch = CONFIG_ARCH_ANY, .def = "no", DISK(readonly),
+	},
+	{
+		.section = "disk",
+		.key = "readonly",
+		.type = KEYWORD_BOOL,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "no",
+		DISK(readonly),
 		.help = "Readonly.",
-	}, {
-		.section = "disk", .key = "rate", .type = KEYWORD_SIZE,
-		.arch = CONFIG_ARCH_ANY, DISK(rate), .help = "Rate.",
-	}, {
-		.section = "net", .key = "mtu", .type = KEYWORD_UINT,
-		.arch = CONFIG_ARCH_ANY, .def = "1500", .min = 68,
-		.max = 65535, NET(mtu), .help = "MTU.",
-	}, {
-		.section = "net", .key = "backend", .type = KEYWORD_ENUM,
-		.arch = CONFIG_ARCH_ANY, .def = "user", .names = test_backends,
-		NET(backend), .help = "Backend.",
+	},
+	{
+		.section = "disk",
+		.key = "rate",
+		.type = KEYWORD_SIZE,
+		.arch = CONFIG_ARCH_ANY,
+		DISK(rate),
+		.help = "Rate.",
+	},
+	{
+		.section = "net",
+		.key = "mtu",
+		.type = KEYWORD_UINT,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "1500",
+		.min = 68,
+		.max = 65535,
+		NET(mtu),
+		.help = "MTU.",
+	},
+	{
+		.section = "net",
+		.key = "backend",
+		.type = KEYWORD_ENUM,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "user",
+		.names = test_backends,
+		NET(backend),
+		.help = "Backend.",
 	},
 };
 
@@ -159,8 +195,8 @@ every_row_of_the_table_is_consistent(void **state)
 		uint64_t value;
 
 		assert_non_null(config_section_find(s, span_of(kw->section)));
-		assert_ptr_equal(config_keyword_find(s, kw->section,
-						     span_of(kw->key)), kw);
+		assert_ptr_equal(config_keyword_find(s, kw->section, span_of(kw->key)),
+				 kw);
 		assert_int_equal(kw->size, keyword_field_size(kw->type));
 		assert_int_not_equal(kw->arch & CONFIG_ARCH_ANY, 0);
 		assert_int_equal(kw->names != NULL, kw->type == KEYWORD_ENUM);
@@ -171,8 +207,8 @@ every_row_of_the_table_is_consistent(void **state)
 			assert_in_range(kw->max, 1, UINT32_MAX);
 		if (!keyword_is_string(kw)) {
 			assert_non_null(kw->def);
-			assert_int_equal(value_parse(kw, span_of(kw->def), &why,
-						     &value), 0);
+			assert_int_equal(value_parse(kw, span_of(kw->def), &why, &value),
+					 0);
 		}
 	}
 }
@@ -215,7 +251,8 @@ every_keyword_reaches_its_field(void **state)
 		   "[boot]\nkernel = vmlinuz\ninitrd = /abs/initrd.img\n"
 		   "cmdline = console=ttyS0 quiet\ncopy = on\n"
 		   "[irqchip]\nmode = kernel\n"
-		   "[serial]\nbackend = none", "dir/vm.ini");
+		   "[serial]\nbackend = none",
+		   "dir/vm.ini");
 	assert_string_equal(cfg.vm.name, "hello");
 	assert_int_equal(cfg.vm.reboot, CONFIG_REBOOT_EXIT);
 	assert_int_equal(cfg.cpu.count, 2);
@@ -238,9 +275,17 @@ static void
 nothing_in_a_value_is_special(void **state)
 {
 	static const char *const values[] = {
-		"console=ttyS0 root=\"x y\" # no", "\"quoted\"", "a;b", "[x]",
-		"a = b", "\\n \\", "#x", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\xa7",
-		"a\tb", "'", "%s%n",
+		"console=ttyS0 root=\"x y\" # no",
+		"\"quoted\"",
+		"a;b",
+		"[x]",
+		"a = b",
+		"\\n \\",
+		"#x",
+		"\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\xa7",
+		"a\tb",
+		"'",
+		"%s%n",
 	};
 
 	(void)state;
@@ -249,8 +294,7 @@ nothing_in_a_value_is_special(void **state)
 		char text[128];
 
 		config_init(&cfg, CONFIG_ARCH_X86_64, NULL);
-		snprintf(text, sizeof(text), "[boot]\ncmdline = \t%s \t\n",
-			 values[i]);
+		snprintf(text, sizeof(text), "[boot]\ncmdline = \t%s \t\n", values[i]);
 		must_parse(&cfg, text, "vm.ini");
 		assert_string_equal(cfg.boot.cmdline, values[i]);
 		snprintf(text, sizeof(text), "boot.cmdline=%s", values[i]);
@@ -267,15 +311,14 @@ sizes_and_booleans_are_read_as_documented(void **state)
 		const char *text;
 		uint64_t value;
 	} sizes[] = {
-		{ "16777216", MiB(16) }, { "16384K", MiB(16) },
-		{ "20m", MiB(20) }, { "2G", GiB(2) }, { "4T", GiB(4096) },
-		{ "0016M", MiB(16) },
+		{ "16777216", MiB(16) }, { "16384K", MiB(16) }, { "20m", MiB(20) },
+		{ "2G", GiB(2) },        { "4T", GiB(4096) },   { "0016M", MiB(16) },
 	};
 	static const struct {
 		const char *text;
 		bool value;
 	} bools[] = {
-		{ "yes", true }, { "on", true }, { "true", true },
+		{ "yes", true }, { "on", true },   { "true", true },
 		{ "no", false }, { "off", false }, { "false", false },
 	};
 	struct config cfg;
@@ -302,7 +345,10 @@ static const struct {
 	size_t len;
 	const char *msg;
 } bad_files[] = {
-#define BAD(text, msg) { text, sizeof(text) - 1, msg }
+#define BAD(text, msg) \
+	{ \
+		text, sizeof(text) - 1, msg \
+	}
 	BAD("[boot]\ncmdlin = x\n",
 	    "vm.ini:2: unknown key 'cmdlin' in [boot]; did you mean 'cmdline'?"),
 	BAD("[boot]\nxyzzy = x\n",
@@ -323,8 +369,7 @@ static const struct {
 	BAD("[vm]\nname =  \n",
 	    "vm.ini:2: [vm] name has no value; leave the line out for the "
 	    "default"),
-	BAD("[vm]\nname\n",
-	    "vm.ini:2: 'name' is neither a [section] nor key = value"),
+	BAD("[vm]\nname\n", "vm.ini:2: 'name' is neither a [section] nor key = value"),
 	BAD("[vm]\n= x\n", "vm.ini:2: no key before '='"),
 	BAD("\nname = x\n",
 	    "vm.ini:2: 'name' before the first section; a key stands below its "
@@ -334,13 +379,12 @@ static const struct {
 	    "vm.ini:1: text behind the ']' of a section header; comments stand "
 	    "on lines of their own"),
 	BAD("[]\n", "vm.ini:1: bad section header []; write [section] or "
-	    "[kind \"name\"]"),
+		    "[kind \"name\"]"),
 	BAD("[vm x]\n", "vm.ini:1: bad section header [vm x]; write [section] or "
-	    "[kind \"name\"]"),
+			"[kind \"name\"]"),
 	BAD("[vm \"x]\n", "vm.ini:1: bad section header [vm \"x]; write [section] "
-	    "or [kind \"name\"]"),
-	BAD("[vm \"x\"]\n",
-	    "vm.ini:1: section [vm] takes no name; write [vm]"),
+			  "or [kind \"name\"]"),
+	BAD("[vm \"x\"]\n", "vm.ini:1: section [vm] takes no name; write [vm]"),
 	BAD("[vm]\nname = a b\n",
 	    "vm.ini:2: [vm] name: bad name 'a b'; use letters, digits, '.', '_' "
 	    "and '-'"),
@@ -411,8 +455,8 @@ every_bad_file_gets_its_one_line(void **state)
 		struct err err = { 0 };
 
 		config_init(&cfg, CONFIG_ARCH_X86_64, NULL);
-		assert_int_equal(config_parse(&cfg, bad_files[i].text,
-					      bad_files[i].len, "vm.ini", &err),
+		assert_int_equal(config_parse(&cfg, bad_files[i].text, bad_files[i].len,
+					      "vm.ini", &err),
 				 -EINVAL);
 		assert_string_equal(err.text, bad_files[i].msg);
 		assert_int_equal(err.status, EXIT_STATUS_CONFIG);
@@ -432,8 +476,7 @@ a_quoted_excerpt_is_short_and_ends_at_a_character(void **state)
 		strcat(text, "\xc3\xa4");
 	strcat(text, " = 1\n");
 	config_init(&cfg, CONFIG_ARCH_X86_64, NULL);
-	assert_int_equal(config_parse(&cfg, text, strlen(text), "vm.ini", &err),
-			 -EINVAL);
+	assert_int_equal(config_parse(&cfg, text, strlen(text), "vm.ini", &err), -EINVAL);
 	assert_non_null(strstr(err.text, "\xc3\xa4...' in [vm]"));
 	assert_int_equal(text_bad_offset(span_of(err.text)), strlen(err.text));
 	assert_true(strlen(err.text) < 150);
@@ -450,29 +493,27 @@ lines_and_files_have_a_longest_length(void **state)
 	(void)state;
 	memset(text, ' ', CONFIG_LINE_MAX);
 	config_init(&cfg, CONFIG_ARCH_X86_64, NULL);
-	assert_int_equal(config_parse(&cfg, text, CONFIG_LINE_MAX, "vm.ini",
-				      &err), 0);
+	assert_int_equal(config_parse(&cfg, text, CONFIG_LINE_MAX, "vm.ini", &err), 0);
 	config_free(&cfg);
 
 	text[CONFIG_LINE_MAX] = ' ';
 	config_init(&cfg, CONFIG_ARCH_X86_64, NULL);
-	assert_int_equal(config_parse(&cfg, text, CONFIG_LINE_MAX + 1, "vm.ini",
-				      &err), -EINVAL);
+	assert_int_equal(config_parse(&cfg, text, CONFIG_LINE_MAX + 1, "vm.ini", &err),
+			 -EINVAL);
 	assert_string_equal(err.text, "vm.ini:1: 8193 bytes are too long for a "
-			    "line; the most is 8192");
+				      "line; the most is 8192");
 	config_free(&cfg);
 
 	err.text[0] = '\0';
 	memset(text, '\n', sizeof(text));
 	config_init(&cfg, CONFIG_ARCH_X86_64, NULL);
-	assert_int_equal(config_parse(&cfg, text, CONFIG_FILE_MAX, "vm.ini",
-				      &err), 0);
+	assert_int_equal(config_parse(&cfg, text, CONFIG_FILE_MAX, "vm.ini", &err), 0);
 	config_free(&cfg);
 	config_init(&cfg, CONFIG_ARCH_X86_64, NULL);
-	assert_int_equal(config_parse(&cfg, text, CONFIG_FILE_MAX + 1, "vm.ini",
-				      &err), -EINVAL);
+	assert_int_equal(config_parse(&cfg, text, CONFIG_FILE_MAX + 1, "vm.ini", &err),
+			 -EINVAL);
 	assert_string_equal(err.text, "vm.ini: too large for a configuration; "
-			    "the most is 65536 bytes");
+				      "the most is 65536 bytes");
 	config_free(&cfg);
 }
 
@@ -500,21 +541,20 @@ static const struct {
 } bad_sets[] = {
 	{ "cpu.count", "--set cpu.count: no '='; write SECTION.KEY=VALUE" },
 	{ "count=1", "--set count: no section; write SECTION.KEY=VALUE or "
-	  "KIND.NAME.KEY=VALUE" },
+		     "KIND.NAME.KEY=VALUE" },
 	{ "=1", "--set : no section; write SECTION.KEY=VALUE or "
-	  "KIND.NAME.KEY=VALUE" },
+		"KIND.NAME.KEY=VALUE" },
 	{ "cpus.count=1",
 	  "--set cpus.count: unknown section 'cpus'; did you mean 'cpu'?" },
 	{ "cpu.cuont=1",
 	  "--set cpu.cuont: unknown key 'cuont' in [cpu]; did you mean 'count'?" },
-	{ "cpu.count=many",
-	  "--set cpu.count: bad number 'many'; write a whole number" },
+	{ "cpu.count=many", "--set cpu.count: bad number 'many'; write a whole number" },
 	{ "cpu.0.count=1",
 	  "--set cpu.0.count: section [cpu] takes no name; write cpu.KEY=VALUE" },
 	{ "irqchip.gic=2", "--set irqchip.gic: [irqchip] gic is for arm64 and "
-	  "this is vmm for x86_64; leave it out" },
+			   "this is vmm for x86_64; leave it out" },
 	{ "boot.cmdline=a\nb", "--set argument: control character 0x0a in column "
-	  "15; only plain UTF-8 text is valid" },
+			       "15; only plain UTF-8 text is valid" },
 };
 
 static void
@@ -526,8 +566,7 @@ every_bad_set_gets_its_one_line(void **state)
 		struct err err = { 0 };
 
 		config_init(&cfg, CONFIG_ARCH_X86_64, NULL);
-		assert_int_equal(config_set(&cfg, bad_sets[i].set, &err),
-				 -EINVAL);
+		assert_int_equal(config_set(&cfg, bad_sets[i].set, &err), -EINVAL);
 		assert_string_equal(err.text, bad_sets[i].msg);
 		assert_int_equal(err.status, EXIT_STATUS_CONFIG);
 		config_free(&cfg);
@@ -544,12 +583,12 @@ check_wants_a_kernel(void **state)
 	config_init(&cfg, CONFIG_ARCH_X86_64, NULL);
 	assert_int_equal(config_check(&cfg, &err), -EINVAL);
 	assert_string_equal(err.text, "no boot.kernel; use --config FILE or "
-			    "--set boot.kernel=PATH");
+				      "--set boot.kernel=PATH");
 	err.text[0] = '\0';
 	must_parse(&cfg, "[vm]\nname = x\n", "vm.ini");
 	assert_int_equal(config_check(&cfg, &err), -EINVAL);
 	assert_string_equal(err.text, "vm.ini: no section [boot]; add it with "
-			    "'kernel = PATH'");
+				      "'kernel = PATH'");
 	config_free(&cfg);
 
 	err.text[0] = '\0';
@@ -578,7 +617,7 @@ check_limits_the_cpus_of_gicv2(void **state)
 	must_set(&cfg, "cpu.count=9");
 	assert_int_equal(config_check(&cfg, &err), -EINVAL);
 	assert_string_equal(err.text, "--set cpu.count: 9 CPUs are too many for "
-			    "gic = 2; it serves 8, gic = 3 serves more");
+				      "gic = 2; it serves 8, gic = 3 serves more");
 	must_set(&cfg, "irqchip.gic=3");
 	assert_int_equal(config_check(&cfg, &err), 0);
 	config_free(&cfg);
@@ -594,12 +633,12 @@ where_names_file_and_line_set_or_default(void **state)
 	config_init(&cfg, CONFIG_ARCH_X86_64, NULL);
 	must_parse(&cfg, GOOD, "d/vm.ini");
 	must_set(&cfg, "cpu.count=2");
-	assert_string_equal(config_where(&cfg, &cfg.boot.kernel, buf,
-					 sizeof(buf)), "d/vm.ini:2");
-	assert_string_equal(config_where(&cfg, &cfg.cpu.count, buf,
-					 sizeof(buf)), "--set cpu.count");
-	assert_string_equal(config_where(&cfg, &cfg.memory.size, buf,
-					 sizeof(buf)), "default of memory.size");
+	assert_string_equal(config_where(&cfg, &cfg.boot.kernel, buf, sizeof(buf)),
+			    "d/vm.ini:2");
+	assert_string_equal(config_where(&cfg, &cfg.cpu.count, buf, sizeof(buf)),
+			    "--set cpu.count");
+	assert_string_equal(config_where(&cfg, &cfg.memory.size, buf, sizeof(buf)),
+			    "default of memory.size");
 	config_free(&cfg);
 }
 
@@ -616,7 +655,8 @@ named_sections_keep_the_order_of_the_file(void **state)
 	must_parse(cfg,
 		   "[disk \"root\"]\npath = root.img\n"
 		   "[net \"lan\"]\nbackend = tap\n"
-		   "[ disk  \"data\" ]\nreadonly = yes\npath = /data\n", "d/vm.ini");
+		   "[ disk  \"data\" ]\nreadonly = yes\npath = /data\n",
+		   "d/vm.ini");
 	must_set(cfg, "net.wan.mtu=9000");
 	must_set(cfg, "disk.root.rate=5M");
 	assert_int_equal(cfg->named_count, 4);
@@ -636,8 +676,8 @@ named_sections_keep_the_order_of_the_file(void **state)
 	assert_int_equal(tc.net[0].mtu, 1500);
 	assert_int_equal(tc.net[1].mtu, 9000);
 	assert_int_equal(config_check(cfg, &err), 0);
-	assert_string_equal(config_where(cfg, &tc.disk[1].path, buf,
-					 sizeof(buf)), "d/vm.ini:7");
+	assert_string_equal(config_where(cfg, &tc.disk[1].path, buf, sizeof(buf)),
+			    "d/vm.ini:7");
 	assert_string_equal(config_where(cfg, &tc.net[1].mtu, buf, sizeof(buf)),
 			    "--set net.wan.mtu");
 	config_free(cfg);
@@ -647,12 +687,11 @@ static const struct {
 	const char *text;
 	const char *msg;
 } bad_named[] = {
-	{ "[disk]\n",
-	  "vm.ini:1: section [disk] needs a name; write [disk \"name\"]" },
+	{ "[disk]\n", "vm.ini:1: section [disk] needs a name; write [disk \"name\"]" },
 	{ "[disk \"\"]\n", "vm.ini:1: bad name '' of a [disk]; use up to 32 "
-	  "letters, digits, '_' and '-'" },
+			   "letters, digits, '_' and '-'" },
 	{ "[disk \"a.b\"]\n", "vm.ini:1: bad name 'a.b' of a [disk]; use up to 32 "
-	  "letters, digits, '_' and '-'" },
+			      "letters, digits, '_' and '-'" },
 	{ "[disk \"012345678901234567890123456789012\"]\n",
 	  "vm.ini:1: bad name '012345678901234567890123456789012' of a [disk]; "
 	  "use up to 32 letters, digits, '_' and '-'" },
@@ -677,8 +716,8 @@ every_bad_named_section_gets_its_one_line(void **state)
 
 		config_init(&tc.cfg, CONFIG_ARCH_X86_64, &test_schema);
 		assert_int_equal(config_parse(&tc.cfg, bad_named[i].text,
-					      strlen(bad_named[i].text),
-					      "vm.ini", &err), -EINVAL);
+					      strlen(bad_named[i].text), "vm.ini", &err),
+				 -EINVAL);
 		assert_string_equal(err.text, bad_named[i].msg);
 		config_free(&tc.cfg);
 	}
@@ -695,7 +734,7 @@ a_named_section_can_require_a_key(void **state)
 	must_parse(&tc.cfg, "[disk \"a\"]\npath = x\n[disk \"b\"]\n", "vm.ini");
 	assert_int_equal(config_check(&tc.cfg, &err), -EINVAL);
 	assert_string_equal(err.text, "vm.ini:3: [disk \"b\"] has no path; add "
-			    "'path = PATH'");
+				      "'path = PATH'");
 	config_free(&tc.cfg);
 
 	err.text[0] = '\0';
@@ -703,7 +742,7 @@ a_named_section_can_require_a_key(void **state)
 	must_set(&tc.cfg, "disk.a.readonly=yes");
 	assert_int_equal(config_check(&tc.cfg, &err), -EINVAL);
 	assert_string_equal(err.text, "no disk.a.path; use --config FILE or "
-			    "--set disk.a.path=PATH");
+				      "--set disk.a.path=PATH");
 	assert_int_equal(config_set(&tc.cfg, "disk.path=x", &err), -EINVAL);
 	config_free(&tc.cfg);
 }
@@ -742,8 +781,10 @@ a_dump_parses_to_the_same_dump(void **state)
 
 	(void)state;
 	config_init(&cfg, CONFIG_ARCH_X86_64, NULL);
-	must_parse(&cfg, GOOD "cmdline = # root=\"a b\"\ncopy = yes\n[memory]\n"
-		   "size = 16448K\n", "d/vm.ini");
+	must_parse(&cfg,
+		   GOOD "cmdline = # root=\"a b\"\ncopy = yes\n[memory]\n"
+			"size = 16448K\n",
+		   "d/vm.ini");
 	must_set(&cfg, "boot.initrd=i");
 	check_round_trip(NULL, CONFIG_ARCH_X86_64, &cfg, &again);
 	config_free(&cfg);
@@ -756,8 +797,7 @@ a_dump_parses_to_the_same_dump(void **state)
 	config_init(&tc.cfg, CONFIG_ARCH_X86_64, &test_schema);
 	must_parse(&tc.cfg, "[net \"b\"]\n[disk \"r\"]\npath = p\n[net \"a\"]\n",
 		   "d/vm.ini");
-	check_round_trip(&test_schema, CONFIG_ARCH_X86_64, &tc.cfg,
-			 &tc_again.cfg);
+	check_round_trip(&test_schema, CONFIG_ARCH_X86_64, &tc.cfg, &tc_again.cfg);
 	config_free(&tc.cfg);
 }
 
@@ -844,13 +884,15 @@ print_manual(const struct keyword *kw, char *buf, size_t len)
 	if (kw->required)
 		snprintf(def, sizeof(def), "Required.\n");
 	else if (kw->def != NULL && kw->def[0] != '\0')
-		snprintf(def, sizeof(def), kw->def_arm64 == NULL ? "Default:\n.Li %s .\n" :
-			 "Default:\n.Li %s\n(on arm64\n.Li %s ) .\n", kw->def, kw->def_arm64);
+		snprintf(def, sizeof(def),
+			 kw->def_arm64 == NULL
+				 ? "Default:\n.Li %s .\n"
+				 : "Default:\n.Li %s\n(on arm64\n.Li %s ) .\n",
+			 kw->def, kw->def_arm64);
 	if (kw->arch != CONFIG_ARCH_ANY)
-		snprintf(arch, sizeof(arch), "Only on %s.\n",
-			 config_arch_name(kw->arch));
-	snprintf(buf, len, ".It Ic %s No = Ar %s\n%s\n%s%s%s%s%s", kw->key, arg,
-		 kw->help, arch, range[0] != '\0' ? "From " : "", range,
+		snprintf(arch, sizeof(arch), "Only on %s.\n", config_arch_name(kw->arch));
+	snprintf(buf, len, ".It Ic %s No = Ar %s\n%s\n%s%s%s%s%s", kw->key, arg, kw->help,
+		 arch, range[0] != '\0' ? "From " : "", range,
 		 range[0] != '\0' ? ".\n" : "", def);
 }
 
@@ -873,10 +915,8 @@ the_manual_describes_exactly_the_keywords_of_the_table(void **state)
 	for (size_t i = 0; i < s->section_count; i++) {
 		const struct config_section *section = &s->sections[i];
 
-		snprintf(want, sizeof(want), "\n.Ss Section %s%s\n%s\n",
-			 section->name,
-			 section->max > 0 ? " \\(dqname\\(dq" : "",
-			 section->help);
+		snprintf(want, sizeof(want), "\n.Ss Section %s%s\n%s\n", section->name,
+			 section->max > 0 ? " \\(dqname\\(dq" : "", section->help);
 		at = strstr(at, want);
 		if (at == NULL || at > end)
 			fail_msg("man/vm.ini.5 lacks, at its place:%s", want);
@@ -896,9 +936,7 @@ the_manual_describes_exactly_the_keywords_of_the_table(void **state)
 static void
 the_example_is_a_good_configuration(void **state)
 {
-	static const enum config_arch archs[] = {
-		CONFIG_ARCH_X86_64, CONFIG_ARCH_ARM64
-	};
+	static const enum config_arch archs[] = { CONFIG_ARCH_X86_64, CONFIG_ARCH_ARM64 };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(archs); i++) {
@@ -955,11 +993,9 @@ main(void)
 		cmocka_unit_test(a_dump_parses_to_the_same_dump),
 		cmocka_unit_test(a_dump_says_where_each_value_came_from),
 		cmocka_unit_test(help_names_every_keyword_of_the_architecture),
-		cmocka_unit_test(
-			the_manual_describes_exactly_the_keywords_of_the_table),
+		cmocka_unit_test(the_manual_describes_exactly_the_keywords_of_the_table),
 		cmocka_unit_test(the_example_is_a_good_configuration),
-		cmocka_unit_test(
-			a_file_that_cannot_be_read_is_a_configuration_error),
+		cmocka_unit_test(a_file_that_cannot_be_read_is_a_configuration_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

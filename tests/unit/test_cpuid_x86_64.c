@@ -16,11 +16,23 @@ enum { MAX = 32 };
 static const struct cpuid_entry host[] = {
 	{ .function = 0, .eax = 0x1f },
 	{ .function = 1, .ebx = 0x0b100800, .ecx = 1 << 21, .edx = 1 << 28 },
-	{ .function = 4, .index = 0, .flags = 1, .eax = 0x1c004121 },	/* L1, shared by 2 */
-	{ .function = 4, .index = 3, .flags = 1, .eax = 0x1c03c163 },	/* L3, shared by 16 */
+	{ .function = 4,
+	  .index = 0,
+	  .flags = 1,
+	  .eax = 0x1c004121 }, /* L1, shared by 2 */
+	{ .function = 4,
+	  .index = 3,
+	  .flags = 1,
+	  .eax = 0x1c03c163 }, /* L3, shared by 16 */
 	{ .function = 4, .index = 4, .flags = 1, .eax = 0 },
 	{ .function = 0xa, .eax = 0x07300802 },
-	{ .function = 0xb, .index = 0, .flags = 1, .eax = 1, .ebx = 2, .ecx = 0x100, .edx = 11 },
+	{ .function = 0xb,
+	  .index = 0,
+	  .flags = 1,
+	  .eax = 1,
+	  .ebx = 2,
+	  .ecx = 0x100,
+	  .edx = 11 },
 	{ .function = 0x80000008, .eax = 0x3030, .ecx = 0x400f },
 	{ .function = 0x8000001d, .index = 3, .flags = 1, .eax = 0x3c163 },
 	{ .function = 0x8000001e, .eax = 11, .ebx = 0x105, .ecx = 0x300 },
@@ -68,14 +80,14 @@ test_six_vcpus_are_six_cores_of_one_thread(void **state)
 	uint32_t n = make(e, 0, 6, true);
 
 	(void)state;
-	assert_int_equal(find(e, n, 1, 0)->ebx >> 16 & 0xff, 8);	/* ids, a power of 2 */
-	assert_int_equal(find(e, n, 0xb, 0)->eax, 0);	/* threads take no bit of the id */
+	assert_int_equal(find(e, n, 1, 0)->ebx >> 16 & 0xff, 8); /* ids, a power of 2 */
+	assert_int_equal(find(e, n, 0xb, 0)->eax, 0); /* threads take no bit of the id */
 	assert_int_equal(find(e, n, 0xb, 0)->ebx, 1);
 	assert_int_equal(find(e, n, 0xb, 0)->ecx, 0x100);
 	assert_int_equal(find(e, n, 0xb, 1)->eax, 3);
 	assert_int_equal(find(e, n, 0xb, 1)->ebx, 6);
 	assert_int_equal(find(e, n, 0xb, 1)->ecx, 0x201);
-	assert_int_equal(find(e, n, 0xb, 2)->ecx, 2);	/* level type 0: no more */
+	assert_int_equal(find(e, n, 0xb, 2)->ecx, 2); /* level type 0: no more */
 	assert_int_equal(find(e, n, 0x80000008, 0)->ecx, 3 << 12 | 5);
 }
 
@@ -114,7 +126,7 @@ test_the_guest_sees_a_hypervisor_a_tsc_deadline_timer_and_no_pmu(void **state)
 	(void)state;
 	assert_true(find(e, n, 1, 0)->ecx & 1u << 31);
 	assert_true(find(e, n, 1, 0)->ecx & 1u << 24);
-	assert_true(find(e, n, 1, 0)->ecx & 1u << 21);	/* what the host had stays */
+	assert_true(find(e, n, 1, 0)->ecx & 1u << 21); /* what the host had stays */
 	assert_int_equal(find(e, n, 0xa, 0)->eax, 0);
 }
 
@@ -148,9 +160,11 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_apic_id_is_the_vcpu_id_in_every_leaf),
 		cmocka_unit_test(test_six_vcpus_are_six_cores_of_one_thread),
-		cmocka_unit_test(test_caches_one_and_two_are_private_and_the_last_is_shared_by_all),
+		cmocka_unit_test(
+			test_caches_one_and_two_are_private_and_the_last_is_shared_by_all),
 		cmocka_unit_test(test_one_vcpu_does_not_claim_hyper_threading),
-		cmocka_unit_test(test_the_guest_sees_a_hypervisor_a_tsc_deadline_timer_and_no_pmu),
+		cmocka_unit_test(
+			test_the_guest_sees_a_hypervisor_a_tsc_deadline_timer_and_no_pmu),
 		cmocka_unit_test(test_on_intel_reserved_amd_fields_stay_as_they_were),
 		cmocka_unit_test(test_a_full_table_is_not_overrun_by_added_subleaves),
 	};

@@ -93,12 +93,16 @@ setup(void **state)
 	irqchip_init(&m->chip, &chip_ops, NSPI);
 	assert_int_equal(slot_list_init(&m->slots), 0);
 	m->bus = (struct bus){
-		.name = "platform", .row = rows, .nrow = ARRAY_SIZE(rows),
-		.chip = &m->chip, .space = m->space, .slots = &m->slots,
+		.name = "platform",
+		.row = rows,
+		.nrow = ARRAY_SIZE(rows),
+		.chip = &m->chip,
+		.space = m->space,
+		.slots = &m->slots,
 	};
 	m->mem.n = 1;
 	m->mem.range[0] = (struct memory_range){ .gpa = RAM, .len = MiB(256) };
-	for (unsigned i = 0; i < ARRAY_SIZE(m->mpidr); i++)	/* as KVM numbers them */
+	for (unsigned i = 0; i < ARRAY_SIZE(m->mpidr); i++) /* as KVM numbers them */
 		m->mpidr[i] = (i & 15) | (uint64_t)(i >> 4) << 8;
 	m->dt = (struct devtree){
 		.ncpu = 2, .mpidr = m->mpidr, .memory = &m->mem, .cmdline = "quiet",
@@ -282,7 +286,8 @@ cpus_are_started_by_psci_at_their_affinity(void **state)
 
 	assert_int_equal(fdt_address_cells(fdt, cpus), 2);
 	assert_int_equal(fdt_size_cells(fdt, cpus), 0);
-	fdt_for_each_subnode(cpu, fdt, cpus) {
+	fdt_for_each_subnode(cpu, fdt, cpus)
+	{
 		assert_string(fdt, cpu, "device_type", "cpu");
 		assert_string(fdt, cpu, "enable-method", "psci");
 		assert_len(fdt, cpu, "reg", 8);
@@ -383,8 +388,10 @@ each_slot_has_a_node_with_its_place_and_line(void **state)
 		{ DEVICE_UART16550, "/serial@9000000", "ns16550a", 1, 4, 8 },
 		{ DEVICE_PL031, "/rtc@9010000", "arm,pl031", 2, 4, 0x1000 },
 		{ DEVICE_PL061, "/gpio@9030000", "arm,pl061", 7, 4, 0x1000 },
-		{ DEVICE_VIRTIO_MMIO, "/virtio_mmio@a000000", "virtio,mmio", 16, 4, 0x200 },
-		{ DEVICE_VIRTIO_MMIO, "/virtio_mmio@a001000", "virtio,mmio", 17, 1, 0x200 },
+		{ DEVICE_VIRTIO_MMIO, "/virtio_mmio@a000000", "virtio,mmio", 16, 4,
+		  0x200 },
+		{ DEVICE_VIRTIO_MMIO, "/virtio_mmio@a001000", "virtio,mmio", 17, 1,
+		  0x200 },
 		{ DEVICE_UART16550, "/serial@9000100", "ns16550a", 5, 4, 8 },
 	};
 	struct machine *m = *state;
@@ -397,7 +404,8 @@ each_slot_has_a_node_with_its_place_and_line(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(expect); i++) {
 		int n = node(fdt, expect[i].path);
 
-		assert_int_equal(fdt_node_check_compatible(fdt, n, expect[i].compatible), 0);
+		assert_int_equal(fdt_node_check_compatible(fdt, n, expect[i].compatible),
+				 0);
 		assert_len(fdt, n, "interrupts", 12);
 		assert_int_equal(cell(fdt, n, "interrupts", 0), 0);
 		assert_int_equal(cell(fdt, n, "interrupts", 1), expect[i].spi);
@@ -660,8 +668,12 @@ the_largest_machine_fits(void **state)
 	struct devtree_seed seed = { .kaslr = 1 };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(many); i++)
-		many[i] = (struct platform_row){ DEVICE_VIRTIO_MMIO, SPACE_MMIO,
-			0x0a000000 + 0x1000 * i, 0x1000, (int)i, IRQ_LEVEL };
+		many[i] = (struct platform_row){ DEVICE_VIRTIO_MMIO,
+						 SPACE_MMIO,
+						 0x0a000000 + 0x1000 * i,
+						 0x1000,
+						 (int)i,
+						 IRQ_LEVEL };
 	m->bus.row = many;
 	m->bus.nrow = ARRAY_SIZE(many);
 	for (unsigned i = 0; i < ARRAY_SIZE(many); i++)

@@ -33,8 +33,8 @@ parse_ram(enum image_arch arch, const uint8_t *data, size_t len, uint64_t ram_le
 	uint8_t *copy = malloc(len ? len : 1);
 
 	memcpy(copy, data, len);
-	p.r = image_parse(arch, copy, len, arch == IMAGE_ARM64 ? RAM_ARM64 : RAM_X86, ram_len,
-			  &p.img, &p.e);
+	p.r = image_parse(arch, copy, len, arch == IMAGE_ARM64 ? RAM_ARM64 : RAM_X86,
+			  ram_len, &p.img, &p.e);
 	if (p.r == 0 && p.img.setup)
 		p.img.setup = data + (p.img.setup - copy);
 	free(copy);
@@ -65,8 +65,11 @@ check_refused(struct parsed p, const char *text)
 static void
 bzimage_is_planned_at_1m_plus_its_offset_modulo_4096(void **state)
 {
-	static const struct { unsigned sects; uint64_t gpa; } cases[] = {
-		{ 39, 0x100000 },	/* 0x5000 in the file: Linux today */
+	static const struct {
+		unsigned sects;
+		uint64_t gpa;
+	} cases[] = {
+		{ 39, 0x100000 }, /* 0x5000 in the file: Linux today */
 		{ 30, 0x100e00 },
 		{ 1, 0x100400 },
 	};
@@ -188,8 +191,9 @@ bzimage_that_cannot_be_booted_is_refused_with_the_reason(void **state)
 		{ 0x201, 1, 0x60, "setup header that is too short" },
 		{ 0x211, 1, 0, "is a zImage" },
 		{ 0x236, 2, 0x7e, "is a 32-bit x86 kernel: it has no 64-bit entry" },
-		{ 0x1f4, 4, 0x1001, "is truncated: the header promises 86032 bytes, the file "
-				    "has 86016" },
+		{ 0x1f4, 4, 0x1001,
+		  "is truncated: the header promises 86032 bytes, the file "
+		  "has 86016" },
 		{ 0x1f4, 4, 0xffffffff, "is truncated" },
 		{ 0x1f1, 1, 255, "is truncated" },
 		{ 0x1f4, 4, 0x20, "has no 64-bit entry" },
@@ -254,7 +258,7 @@ bzimage_fits_into_the_last_byte_of_ram_and_not_beyond(void **state)
 
 static const struct make_segment linux_like[] = {
 	{ 0x1000000, 0x1000, 0x3000, 0x3000 },
-	{ 0x1004000, 0x4000, 0x1234, 0x9000 },	/* with bss */
+	{ 0x1004000, 0x4000, 0x1234, 0x9000 }, /* with bss */
 };
 
 static void
@@ -273,7 +277,8 @@ vmlinux_is_planned_by_its_program_headers_and_pvh_note(void **state)
 		for (unsigned i = 0; i < 2; i++) {
 			assert_int_equal(p.img.segment[i].gpa, linux_like[i].paddr);
 			assert_int_equal(p.img.segment[i].off, linux_like[i].off);
-			assert_int_equal(p.img.segment[i].file_len, linux_like[i].file_len);
+			assert_int_equal(p.img.segment[i].file_len,
+					 linux_like[i].file_len);
 			assert_int_equal(p.img.segment[i].mem_len, linux_like[i].mem_len);
 		}
 		assert_int_equal(p.img.entry, 0x1000740);
@@ -287,7 +292,9 @@ static size_t
 put_note(uint8_t *p, const char *name, uint32_t type, uint32_t descsz)
 {
 	const Elf64_Nhdr nh = {
-		.n_namesz = (uint32_t)strlen(name) + 1, .n_descsz = descsz, .n_type = type,
+		.n_namesz = (uint32_t)strlen(name) + 1,
+		.n_descsz = descsz,
+		.n_type = type,
 	};
 	size_t len = sizeof(nh) + align_up(nh.n_namesz, 4) + align_up(descsz, 4);
 
@@ -305,8 +312,8 @@ vmlinux_note_is_found_among_others(void **state)
 
 	(void)state;
 	n += put_note(note + n, "Linux", 257, 6);
-	n += put_note(note + n, "GNU", 18, 4);		/* the type, but not Xen's */
-	n += put_note(note + n, "Xen", 3, 7);		/* Xen's, but not the type */
+	n += put_note(note + n, "GNU", 18, 4); /* the type, but not Xen's */
+	n += put_note(note + n, "Xen", 3, 7);  /* Xen's, but not the type */
 	n += put_note(note + n, "", 0, 0);
 	n += image_make_pvh_note(note + n, 0x1001000, 4);
 	uint8_t *f = image_make_elf(linux_like, 2, note, n, &len);
@@ -319,9 +326,12 @@ vmlinux_note_is_found_among_others(void **state)
 static void
 vmlinux_notes_that_lie_about_their_lengths_hold_no_entry(void **state)
 {
-	static const struct { unsigned off; uint32_t value; } cases[] = {
-		{ 0, UINT32_MAX }, { 0, 5 }, { 0, 0 }, { 4, UINT32_MAX }, { 4, 9 }, { 4, 2 },
-		{ 8, 17 },
+	static const struct {
+		unsigned off;
+		uint32_t value;
+	} cases[] = {
+		{ 0, UINT32_MAX }, { 0, 5 }, { 0, 0 },  { 4, UINT32_MAX },
+		{ 4, 9 },          { 4, 2 }, { 8, 17 },
 	};
 
 	(void)state;
@@ -340,14 +350,15 @@ vmlinux_notes_that_lie_about_their_lengths_hold_no_entry(void **state)
 static void
 vmlinux_notes_end_where_their_segment_does(void **state)
 {
-	const size_t filesz = 64 + 2 * sizeof(Elf64_Phdr) + offsetof(Elf64_Phdr, p_filesz);
+	const size_t filesz =
+		64 + 2 * sizeof(Elf64_Phdr) + offsetof(Elf64_Phdr, p_filesz);
 	uint8_t note[128];
 	size_t len, n = image_make_pvh_note(note, 0x1000000, 8);
 	uint8_t *f = image_make_elf(linux_like, 2, note, n, &len);
 
 	(void)state;
 	assert_int_equal(parse(IMAGE_X86_64, f, len).r, 0);
-	le64_put(f + filesz, n - 1);	/* the descriptor is cut */
+	le64_put(f + filesz, n - 1); /* the descriptor is cut */
 	check_refused(parse(IMAGE_X86_64, f, len), "without a PVH note");
 	le64_put(f + filesz, sizeof(Elf64_Nhdr) - 1);
 	check_refused(parse(IMAGE_X86_64, f, len), "without a PVH note");
@@ -388,12 +399,15 @@ vmlinux_whose_segments_cannot_be_loaded_is_refused(void **state)
 		  "overlap" },
 		{ { { 0x1000000, 0x1000, 0x100, 0x100 }, { 0xfff00, 0x2000, 1, 0x1000 } },
 		  "below 1 MiB" },
-		{ { { 0x1000000, 0x1000, 0x100, 0x100 }, { 0, 0x2000, 1, 1 } }, "below 1 MiB" },
-		{ { { 0x1000000, 0x1000, 0x100, 0x100 }, { 0x7fff000, 0x2000, 1, 0x1001 } },
+		{ { { 0x1000000, 0x1000, 0x100, 0x100 }, { 0, 0x2000, 1, 1 } },
+		  "below 1 MiB" },
+		{ { { 0x1000000, 0x1000, 0x100, 0x100 },
+		    { 0x7fff000, 0x2000, 1, 0x1001 } },
 		  "needs 129 MiB of RAM" },
 		{ { { 0x1000000, 0x1000, 0x100, 0x100 }, { UINT64_MAX, 0x2000, 1, 1 } },
 		  "where no RAM can be" },
-		{ { { 0x1000000, 0x1000, 0x100, 0x100 }, { 0x2000000, 0x2000, 1, UINT64_MAX } },
+		{ { { 0x1000000, 0x1000, 0x100, 0x100 },
+		    { 0x2000000, 0x2000, 1, UINT64_MAX } },
 		  "where no RAM can be" },
 		{ { { 0x1000000, 0x1000, 0x100, 0x100 }, { 0x2000000, 0x2000, 2, 1 } },
 		  "more bytes in the file than in memory" },
@@ -434,10 +448,12 @@ vmlinux_whose_header_lies_is_refused(void **state)
 #define EH(field) offsetof(Elf64_Ehdr, field), sizeof(((Elf64_Ehdr *)0)->field)
 #define PH(i, field) \
 	64 + (i) * sizeof(Elf64_Phdr) + offsetof(Elf64_Phdr, field), \
-	sizeof(((Elf64_Phdr *)0)->field)
+		sizeof(((Elf64_Phdr *)0)->field)
 	static const struct poke cases[] = {
-		{ EH(e_machine), EM_AARCH64, "is an ELF file for arm64, this host is x86-64" },
-		{ EH(e_machine), EM_386, "is an ELF file for 32-bit x86, this host is x86-64" },
+		{ EH(e_machine), EM_AARCH64,
+		  "is an ELF file for arm64, this host is x86-64" },
+		{ EH(e_machine), EM_386,
+		  "is an ELF file for 32-bit x86, this host is x86-64" },
 		{ EH(e_machine), 0x1234, "is an ELF file for another machine" },
 		{ EI_CLASS, 1, ELFCLASS32, "is no 64-bit little-endian ELF file" },
 		{ EI_DATA, 1, ELFDATA2MSB, "is an ELF file for another machine" },
@@ -447,8 +463,9 @@ vmlinux_whose_header_lies_is_refused(void **state)
 		{ EH(e_phentsize), 32, "program headers of 32 bytes" },
 		{ EH(e_phoff), UINT64_MAX, "program headers lie behind the end" },
 		{ EH(e_phoff), 0x5234 - 10, "program headers lie behind the end" },
-		{ PH(0, p_offset), 0x5000, "is truncated: the header promises 32768 bytes, the "
-					   "file has 21044" },
+		{ PH(0, p_offset), 0x5000,
+		  "is truncated: the header promises 32768 bytes, the "
+		  "file has 21044" },
 		{ PH(0, p_offset), UINT64_MAX, "reaches beyond 2^64" },
 		{ PH(0, p_filesz), UINT64_MAX, "reaches beyond 2^64" },
 		{ PH(2, p_offset), 0x5234, "is truncated" },
@@ -588,7 +605,8 @@ arm64_image_in_a_zboot_wrapper_is_unpacked(void **state)
 	assert_memory_equal(p.img.unpacked, f, FILE_LEN);
 	image_fini(&p.img);
 
-	check_refused(parse(IMAGE_ARM64, z, len - 1), "is truncated: the header promises");
+	check_refused(parse(IMAGE_ARM64, z, len - 1),
+		      "is truncated: the header promises");
 	check_refused(parse(IMAGE_ARM64, z, 30), "is truncated");
 	le32_put(z + 8, UINT32_MAX);
 	check_refused(parse(IMAGE_ARM64, z, len), "is truncated");
@@ -643,8 +661,9 @@ arm64_image_cut_short_is_seen_by_its_pe_sections(void **state)
 	le32_put(sect + 16, FILE_LEN - 0x1000);
 	le32_put(sect + 20, 0x1000);
 	assert_int_equal(parse(IMAGE_ARM64, f, FILE_LEN).r, 0);
-	check_refused(parse(IMAGE_ARM64, f, FILE_LEN - 1),
-		      "is truncated: the header promises 196608 bytes, the file has 196607");
+	check_refused(
+		parse(IMAGE_ARM64, f, FILE_LEN - 1),
+		"is truncated: the header promises 196608 bytes, the file has 196607");
 	/* Sections that are not in the file are not looked at. */
 	le16_put(f + 64 + 6, 0xffff);
 	le16_put(f + 64 + 20, 0xffff);
@@ -677,9 +696,11 @@ gzip_that_is_no_kernel_is_refused(void **state)
 	(void)state;
 	/* All cuts in the header, and some in the body. */
 	for (size_t cut = 2; cut < len; cut += cut < 64 ? 1 : 4093)
-		check_refused(parse(IMAGE_ARM64, gz, cut), "is a gzip stream that ends early");
-	check_refused(parse(IMAGE_ARM64, gz, len - 1), "is a gzip stream that ends early");
-	gz[len - 5] ^= 1;	/* CRC */
+		check_refused(parse(IMAGE_ARM64, gz, cut),
+			      "is a gzip stream that ends early");
+	check_refused(parse(IMAGE_ARM64, gz, len - 1),
+		      "is a gzip stream that ends early");
+	gz[len - 5] ^= 1; /* CRC */
 	check_refused(parse(IMAGE_ARM64, gz, len), "is a gzip stream that is damaged");
 	free(gz);
 
@@ -705,7 +726,8 @@ kernels_of_the_other_architecture_are_named(void **state)
 	uint8_t *elf;
 
 	(void)state;
-	check_refused(parse(IMAGE_ARM64, bz, len), "is an x86 bzImage, this host is arm64");
+	check_refused(parse(IMAGE_ARM64, bz, len),
+		      "is an x86 bzImage, this host is arm64");
 	check_refused(parse(IMAGE_X86_64, arm, FILE_LEN),
 		      "is an arm64 Image, this host is x86-64");
 	check_refused(parse(IMAGE_X86_64, gz, gz_len),
@@ -713,7 +735,8 @@ kernels_of_the_other_architecture_are_named(void **state)
 	/* Both begin like an EFI program. */
 	memcpy(bz, "MZ", 2);
 	memcpy(arm, "MZ", 2);
-	check_refused(parse(IMAGE_ARM64, bz, len), "is an x86 bzImage, this host is arm64");
+	check_refused(parse(IMAGE_ARM64, bz, len),
+		      "is an x86 bzImage, this host is arm64");
 	check_refused(parse(IMAGE_X86_64, arm, FILE_LEN),
 		      "is an arm64 Image, this host is x86-64");
 	free(gz);
@@ -724,12 +747,15 @@ kernels_of_the_other_architecture_are_named(void **state)
 	check_refused(parse(IMAGE_ARM64, elf, len),
 		      "is an ELF file for x86-64, this host is arm64");
 	le16_put(elf + 18, EM_AARCH64);
-	check_refused(parse(IMAGE_ARM64, elf, len), "is an ELF file for arm64: arm64 boots an "
+	check_refused(parse(IMAGE_ARM64, elf, len),
+		      "is an ELF file for arm64: arm64 boots an "
 		      "Image");
 	le16_put(elf + 18, EM_MIPS);
-	check_refused(parse(IMAGE_ARM64, elf, len), "is an ELF file for MIPS, this host is arm64");
+	check_refused(parse(IMAGE_ARM64, elf, len),
+		      "is an ELF file for MIPS, this host is arm64");
 	gz = image_make_gzip(elf, len, &gz_len);
-	check_refused(parse(IMAGE_X86_64, gz, gz_len), "is an ELF file for MIPS, gzip-compressed");
+	check_refused(parse(IMAGE_X86_64, gz, gz_len),
+		      "is an ELF file for MIPS, gzip-compressed");
 	free(gz);
 	free(elf);
 }
@@ -747,11 +773,15 @@ files_that_are_something_else_are_named(void **state)
 		{ "hello", 5, "is not a kernel image" },
 		{ "070701", 6, "is a cpio archive (an initrd?)" },
 		{ "\x28\xb5\x2f\xfd", 4, "is a zstd stream" },
-		{ "\xfd" "7zXZ\0", 6, "is an xz stream" },
+		{ "\xfd"
+		  "7zXZ\0",
+		  6, "is an xz stream" },
 		{ "#!/bin/sh\n", 10, "is a script" },
 		{ "MZ", 2, "is an EFI program" },
 		{ "!<arch>\n", 8, "is an ar archive" },
-		{ "\x7f" "ELF", 4, "" },
+		{ "\x7f"
+		  "ELF",
+		  4, "" },
 		{ "\x1f\x8b", 2, "is a gzip stream" },
 		{ "MZ\0\0zimg", 8, "" },
 	};
@@ -773,8 +803,9 @@ gzip_on_x86_64_says_what_is_in_it(void **state)
 	uint8_t *gz = image_make_gzip(cpio, sizeof(cpio), &len);
 
 	(void)state;
-	check_refused(parse(IMAGE_X86_64, gz, len),
-		      "is a gzip stream with a cpio archive (an initrd?) in it: x86-64 boots");
+	check_refused(
+		parse(IMAGE_X86_64, gz, len),
+		"is a gzip stream with a cpio archive (an initrd?) in it: x86-64 boots");
 	free(gz);
 }
 
@@ -787,13 +818,16 @@ main(void)
 		cmocka_unit_test(bzimage_linked_low_runs_at_the_next_kernel_alignment),
 		cmocka_unit_test(bzimage_that_is_not_relocatable_is_loaded_where_it_runs),
 		cmocka_unit_test(bzimage_with_a_signature_behind_it_is_loaded_without),
-		cmocka_unit_test(bzimage_header_never_reaches_into_the_rest_of_boot_params),
-		cmocka_unit_test(bzimage_that_cannot_be_booted_is_refused_with_the_reason),
+		cmocka_unit_test(
+			bzimage_header_never_reaches_into_the_rest_of_boot_params),
+		cmocka_unit_test(
+			bzimage_that_cannot_be_booted_is_refused_with_the_reason),
 		cmocka_unit_test(bzimage_cut_anywhere_is_refused),
 		cmocka_unit_test(bzimage_fits_into_the_last_byte_of_ram_and_not_beyond),
 		cmocka_unit_test(vmlinux_is_planned_by_its_program_headers_and_pvh_note),
 		cmocka_unit_test(vmlinux_note_is_found_among_others),
-		cmocka_unit_test(vmlinux_notes_that_lie_about_their_lengths_hold_no_entry),
+		cmocka_unit_test(
+			vmlinux_notes_that_lie_about_their_lengths_hold_no_entry),
 		cmocka_unit_test(vmlinux_notes_end_where_their_segment_does),
 		cmocka_unit_test(vmlinux_without_a_pvh_note_says_what_to_do),
 		cmocka_unit_test(vmlinux_whose_segments_cannot_be_loaded_is_refused),
@@ -805,7 +839,8 @@ main(void)
 		cmocka_unit_test(arm64_image_in_gzip_is_unpacked),
 		cmocka_unit_test(arm64_image_of_many_megabytes_in_gzip_is_unpacked),
 		cmocka_unit_test(arm64_image_in_a_zboot_wrapper_is_unpacked),
-		cmocka_unit_test(arm64_image_that_cannot_be_booted_is_refused_with_the_reason),
+		cmocka_unit_test(
+			arm64_image_that_cannot_be_booted_is_refused_with_the_reason),
 		cmocka_unit_test(arm64_image_cut_short_is_seen_by_its_pe_sections),
 		cmocka_unit_test(arm64_image_followed_by_a_signature_is_loaded_without),
 		cmocka_unit_test(gzip_that_is_no_kernel_is_refused),

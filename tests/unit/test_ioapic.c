@@ -117,7 +117,7 @@ only_the_id_bits_of_the_id_register_are_kept(void **state)
 
 	put(r, 0, 0xffffffff);
 	assert_int_equal(get(r, 0), 0x0f000000);
-	assert_int_equal(get(r, 2), 0x0f000000);	/* arbitration ID follows */
+	assert_int_equal(get(r, 2), 0x0f000000); /* arbitration ID follows */
 	put(r, 1, 0);
 	put(r, 2, 0);
 	assert_int_equal(get(r, 1), 0x00170020);
@@ -202,8 +202,8 @@ message_carries_destination_mode_and_vector(void **state)
 
 	put_low(r, 5, LEVEL | LOGICAL | MODE(1) | LOW_ACTIVE | 0x41);
 	ioapic_set_pin(&r->io, 5, true);
-	assert_int_equal(r->last.addr, 0xfee0000c);	/* hint, logical */
-	assert_int_equal(r->last.data, 0xc141);		/* level, assert, lowest priority */
+	assert_int_equal(r->last.addr, 0xfee0000c); /* hint, logical */
+	assert_int_equal(r->last.data, 0xc141);     /* level, assert, lowest priority */
 	assert_int_equal(r->delivered, 2);
 }
 
@@ -254,7 +254,7 @@ edge_sends_once_on_each_rise(void **state)
 	assert_int_equal(r->delivered, 1);
 	ioapic_set_pin(&r->io, 4, true);
 	assert_int_equal(r->delivered, 2);
-	assert_int_equal(get_low(r, 4), 0x34);	/* no remote IRR */
+	assert_int_equal(get_low(r, 4), 0x34); /* no remote IRR */
 }
 
 static void
@@ -372,7 +372,7 @@ eoi_while_masked_counts_and_unmasking_sends_again(void **state)
 	ioapic_set_pin(&r->io, 10, true);
 	put_low(r, 10, MASKED | LEVEL | 0x51);
 	assert_int_equal(get_low(r, 10), MASKED | LEVEL | REMOTE_IRR | 0x51);
-	assert_true(ioapic_route(&r->io, 10, &msg));	/* or its EOI is lost */
+	assert_true(ioapic_route(&r->io, 10, &msg)); /* or its EOI is lost */
 	ioapic_eoi(&r->io, 0x51);
 	assert_false(ioapic_route(&r->io, 10, &msg));
 	assert_int_equal(r->delivered, 1);

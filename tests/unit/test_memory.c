@@ -61,7 +61,8 @@ reserved_ranges_agree_with_their_gpa_modulo_2m(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 3; i++)
-		assert_int_equal((uintptr_t)m.range[i].hva % MiB(2), three[i].gpa % MiB(2));
+		assert_int_equal((uintptr_t)m.range[i].hva % MiB(2),
+				 three[i].gpa % MiB(2));
 	memory_release(&m);
 }
 
@@ -139,7 +140,7 @@ ptr_answers_null_unless_all_bytes_are_in_one_range(void **state)
 		bool ok;
 	} cases[] = {
 		{ 0x10000, 0x4000, true },
-		{ 0x10000, 0x4001, false },	/* into the range that touches it */
+		{ 0x10000, 0x4001, false }, /* into the range that touches it */
 		{ 0x13fff, 1, true },
 		{ 0x13fff, 2, false },
 		{ 0x14000, 0x4000, true },
@@ -148,7 +149,7 @@ ptr_answers_null_unless_all_bytes_are_in_one_range(void **state)
 		{ 0xffff, 1, false },
 		{ 0xffff, 2, false },
 		{ 0, 1, false },
-		{ 0x10000, 0, false },		/* len 0 */
+		{ 0x10000, 0, false }, /* len 0 */
 		{ GiB(4), MiB(4), true },
 		{ GiB(4) + 1, MiB(4), false },
 		{ GiB(4) - 1, 1, false },
@@ -294,16 +295,16 @@ files_appear_in_ram_mapped_where_offsets_agree_and_read_elsewhere(void **state)
 {
 	enum { LEN = 1024 * 1024 + 123 };
 	static const struct load cases[] = {
-		{ 0x100000, 0, LEN, 0, true },		/* ends within a page of the file's */
-		{ 0x100000, 0, LEN, 1, false },		/* copy */
-		{ 0x100200, 0x200, LEN - 0x200, 0, true },	/* head and tail read */
-		{ 0x100200, 0x1200, 0x80000, 0, true },	/* the file goes on behind */
-		{ 0x100200, 0, 0x80000, 0, false },	/* not congruent */
+		{ 0x100000, 0, LEN, 0, true },  /* ends within a page of the file's */
+		{ 0x100000, 0, LEN, 1, false }, /* copy */
+		{ 0x100200, 0x200, LEN - 0x200, 0, true }, /* head and tail read */
+		{ 0x100200, 0x1200, 0x80000, 0, true },    /* the file goes on behind */
+		{ 0x100200, 0, 0x80000, 0, false },        /* not congruent */
 		{ 0x100001, 0, 0x80000, 0, false },
 		{ 0x100fff, 0xfff, 0x20002, 0, true },
-		{ 0x100000, 0, 100, 0, false },		/* too small to be worth it */
+		{ 0x100000, 0, 100, 0, false }, /* too small to be worth it */
 		{ 0, 0, LEN, 0, true },
-		{ MiB(4) - 0x80000, 0, 0x80000, 0, true },	/* to the end of RAM */
+		{ MiB(4) - 0x80000, 0, 0x80000, 0, true }, /* to the end of RAM */
 	};
 
 	(void)state;
@@ -338,7 +339,8 @@ files_that_do_not_fit_into_ram_are_efault(void **state)
 	int fd = file_of(data, 0x20000);
 
 	(void)state;
-	assert_int_equal(memory_load_file(&m, MiB(4) - 0x1ffff, fd, 0, 0x20000, 0), -EFAULT);
+	assert_int_equal(memory_load_file(&m, MiB(4) - 0x1ffff, fd, 0, 0x20000, 0),
+			 -EFAULT);
 	assert_int_equal(memory_load_file(&m, MiB(4), fd, 0, 1, 0), -EFAULT);
 	assert_int_equal(memory_load_file(&m, UINT64_MAX, fd, 0, 2, 0), -EFAULT);
 	assert_int_equal(memory_load_file(&m, 0, fd, 0, 0, 0), 0);
@@ -399,14 +401,16 @@ main(void)
 		cmocka_unit_test(reserved_ram_is_zero_and_writable_to_its_last_byte),
 		cmocka_unit_test(reserved_ranges_agree_with_their_gpa_modulo_2m),
 		cmocka_unit_test(reserved_ranges_have_guards_on_both_sides),
-		cmocka_unit_test(ram_larger_than_the_address_space_is_refused_with_a_text),
+		cmocka_unit_test(
+			ram_larger_than_the_address_space_is_refused_with_a_text),
 		cmocka_unit_test(ptr_answers_null_unless_all_bytes_are_in_one_range),
 		cmocka_unit_test(ranges_up_to_the_end_of_the_address_space_do_not_wrap),
 		cmocka_unit_test(copies_cross_ranges_that_touch),
 		cmocka_unit_test(copies_that_leave_ram_copy_nothing),
 		cmocka_unit_test(
 			files_appear_in_ram_mapped_where_offsets_agree_and_read_elsewhere),
-		cmocka_unit_test(files_shorter_than_asked_for_are_an_error_and_not_a_sigbus),
+		cmocka_unit_test(
+			files_shorter_than_asked_for_are_an_error_and_not_a_sigbus),
 		cmocka_unit_test(files_that_do_not_fit_into_ram_are_efault),
 		cmocka_unit_test(files_are_read_into_ram_that_is_a_buffer),
 		cmocka_unit_test(reset_makes_all_ram_zero_and_unmaps_files),

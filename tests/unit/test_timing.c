@@ -84,7 +84,8 @@ main(void)
 		cmocka_unit_test(test_the_text_is_found_across_pieces_and_only_once),
 		cmocka_unit_test(test_a_text_that_overlaps_itself_is_found),
 		cmocka_unit_test(test_no_text_is_never_found),
-		cmocka_unit_test(test_a_stage_keeps_its_first_time_and_missing_ones_are_null),
+		cmocka_unit_test(
+			test_a_stage_keeps_its_first_time_and_missing_ones_are_null),
 	};
 
 	return cmocka_run_group_tests_name("timing", tests, NULL, NULL);

@@ -19,7 +19,7 @@ main(void)
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	int with_apic = ioctl(kvm, KVM_CREATE_VM, 0);
 	int without_apic = ioctl(kvm, KVM_CREATE_VM, 0);
-	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {24}};
+	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
 
 	if (ioctl(with_apic, KVM_ENABLE_CAP, &split) < 0 ||
 	    ioctl(with_apic, KVM_CREATE_VCPU, 0) < 0 ||
