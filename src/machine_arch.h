@@ -29,7 +29,8 @@ enum machine_pci_bus {
 /* Where PCI lies on this architecture; seg of the buses is filled in later. */
 struct machine_pci_layout {
 	uint64_t ecam_base;
-	uint64_t io_gpa; /* where the CPU reaches I/O ports; 0: has them */
+	uint64_t io_gpa; /* where the CPU reaches the I/O window; 0: it has
+				 * ports */
 	struct pci_window window[PCI_WINDOWS];
 	struct pci_bus bus[MACHINE_PCI_BUSES];
 };

@@ -160,13 +160,14 @@ split_windows(struct machine *m)
 		}
 }
 
-/* A CPU without ports reaches those of PCI through memory. */
+/* A CPU without ports reaches those of the window through memory. */
 static uint64_t
 io_read(void *dev, uint64_t off, unsigned len)
 {
 	const struct machine *m = dev;
 
-	return space_read(&m->space[SPACE_PIO], off, len);
+	return space_read(&m->space[SPACE_PIO], m->pci->window[PCI_WINDOW_IO].base + off,
+			  len);
 }
 
 static void
@@ -174,7 +175,8 @@ io_write(void *dev, uint64_t off, unsigned len, uint64_t val)
 {
 	const struct machine *m = dev;
 
-	space_write(&m->space[SPACE_PIO], off, len, val);
+	space_write(&m->space[SPACE_PIO], m->pci->window[PCI_WINDOW_IO].base + off, len,
+		    val);
 }
 
 static int
@@ -183,7 +185,7 @@ add_io_window(struct machine *m, uint64_t gpa)
 	static const struct region_ops ops = { .read = io_read, .write = io_write };
 	const struct region rg = {
 		.base = gpa,
-		.len = KiB(64),
+		.len = m->pci->window[PCI_WINDOW_IO].len,
 		.ops = &ops,
 		.dev = m,
 		.name = "pci-io",
