@@ -58,21 +58,50 @@ same_string(const char *a, const char *b)
 
 /* Paths are left out: the dump has made them absolute. */
 static void
+field_must_be_equal(const struct config *a, const struct config *b, unsigned int row,
+		    const struct keyword *kw)
+{
+	bool same = kw->type == KEYWORD_PATH;
+
+	if (!same && keyword_is_string(kw))
+		same = same_string(config_field_string(a, row, kw),
+				   config_field_string(b, row, kw));
+	else if (!same)
+		same = config_field_number(a, row, kw) == config_field_number(b, row, kw);
+	if (!same) {
+		fprintf(stderr, "%s.%s differs\n", kw->section, kw->key);
+		abort();
+	}
+}
+
+static bool
+is_named(const struct config_schema *schema, const char *name)
+{
+	for (size_t i = 0; i < schema->section_count; i++)
+		if (strcmp(schema->sections[i].name, name) == 0)
+			return schema->sections[i].max > 0;
+	abort();
+}
+
+/* Row 0 has the plain sections, row 1 + n the n-th named one. */
+static void
 fields_must_be_equal(const struct config *a, const struct config *b)
 {
 	const struct config_schema *schema = a->schema;
 
-	for (size_t i = 0; i < schema->keyword_count; i++) {
-		const struct keyword *kw = &schema->keywords[i];
+	if (a->named_count != b->named_count)
+		abort();
+	for (unsigned int row = 0; row <= a->named_count; row++) {
+		const struct config_named *named = row > 0 ? &a->named[row - 1] : NULL;
 
-		if (kw->type == KEYWORD_PATH)
-			continue;
-		if (keyword_is_string(kw) ? !same_string(config_field_string(a, 0, kw),
-							 config_field_string(b, 0, kw))
-					  : config_field_number(a, 0, kw) !=
-						    config_field_number(b, 0, kw)) {
-			fprintf(stderr, "%s.%s differs\n", kw->section, kw->key);
+		if (named && strcmp(named->name, b->named[row - 1].name) != 0)
 			abort();
+		for (size_t i = 0; i < schema->keyword_count; i++) {
+			const struct keyword *kw = &schema->keywords[i];
+
+			if (named ? strcmp(kw->section, named->section->name) == 0
+				  : !is_named(schema, kw->section))
+				field_must_be_equal(a, b, row, kw);
 		}
 	}
 }
