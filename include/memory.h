@@ -42,13 +42,6 @@ int memory_reserve(struct memory *m, const struct memory_range *range, unsigned 
 		   struct err *e);
 void memory_release(struct memory *m);
 
-/*
- * All of RAM is zero and not populated again, no file is mapped over it: for a
- * reset of the machine.  The addresses stay, so memslots do, too.  While no vCPU
- * runs.
- */
-int memory_reset(struct memory *m, struct err *e);
-
 /* For tests: len bytes at buf are all of RAM, at gpa. */
 void memory_from_buffer(struct memory *m, uint64_t gpa, void *buf, size_t len);
 

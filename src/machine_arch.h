@@ -26,13 +26,15 @@ enum machine_pci_bus {
 	MACHINE_PCI_BUSES
 };
 
-/* Where PCI lies on this architecture; seg of the buses is filled in later. */
+enum { MACHINE_PCI_LINES = 8 };
+
+/* Where PCI lies on this architecture. */
 struct machine_pci_layout {
 	uint64_t ecam_base;
 	uint64_t io_gpa; /* where the CPU reaches the I/O window; 0: it has
 				 * ports */
 	struct pci_window window[PCI_WINDOWS];
-	struct pci_bus bus[MACHINE_PCI_BUSES];
+	const unsigned *gsi; /* MACHINE_PCI_LINES of them, for the buses to share out */
 };
 
 /* A virtio device: the model, and the one transport that it has. */

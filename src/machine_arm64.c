@@ -92,7 +92,7 @@ machine_arch_ram(const struct machine *m, struct memory_range range[MEMORY_RANGE
 void
 machine_arch_pci(const struct machine *m, struct machine_pci_layout *ret)
 {
-	static const unsigned spi[] = { 48, 49, 50, 51, 52, 53, 54, 55 };
+	static const unsigned spi[MACHINE_PCI_LINES] = { 48, 49, 50, 51, 52, 53, 54, 55 };
 	const struct memory_range *ram = &m->memory.range[0];
 	uint64_t high = align_up(ram->gpa + ram->len, GiB(32));
 	uint64_t room = high + GiB(32) <= RAM_END_MAX ? GiB(24) : 0;
@@ -106,14 +106,7 @@ machine_arch_pci(const struct machine *m, struct machine_pci_layout *ret)
 					       .len = PCI_IO_GPA - PCI_GPA },
 			[PCI_WINDOW_PREFETCH] = { .base = high, .len = room },
 		},
-		.bus = {
-			{ .name = "virtio-pci", .first = 1, .last = 15, .gsi = spi,
-			  .ngsi = 4 },
-			{ .name = "emulated-pci", .first = 16, .last = 23,
-			  .gsi = spi + 4, .ngsi = 2 },
-			{ .name = "passthrough", .first = 24, .last = 31,
-			  .gsi = spi + 6, .ngsi = 2 },
-		},
+		.gsi = spi,
 	};
 }
 

@@ -137,27 +137,41 @@ wants_pci(const struct config *cfg)
 	return any;
 }
 
-/* A quarter of each window for virtio-pci and emulated-pci, half for passthrough. */
-static void
-split_windows(struct machine *m)
-{
-	static const struct {
-		unsigned from, len; /* quarters */
-	} share[MACHINE_PCI_BUSES] = {
-		[MACHINE_PCI_VIRTIO] = { 0, 1 },
-		[MACHINE_PCI_EMULATED] = { 1, 1 },
-		[MACHINE_PCI_PASSTHROUGH] = { 2, 2 },
-	};
+/* Who gets which device numbers, lines and quarters of the windows. */
+static const struct {
+	const char *name;
+	uint8_t first, last;
+	uint8_t line, nline;
+	uint8_t quarter, nquarter;
+} bus_table[MACHINE_PCI_BUSES] = {
+	[MACHINE_PCI_VIRTIO] = { "virtio-pci", 1, 15, 0, 4, 0, 1 },
+	[MACHINE_PCI_EMULATED] = { "emulated-pci", 16, 23, 4, 2, 1, 1 },
+	[MACHINE_PCI_PASSTHROUGH] = { "passthrough", 24, 31, 6, 2, 2, 2 },
+};
 
-	for (unsigned b = 0; b < MACHINE_PCI_BUSES; b++)
+static void
+make_buses(struct machine *m, const struct machine_pci_layout *layout)
+{
+	for (unsigned b = 0; b < MACHINE_PCI_BUSES; b++) {
+		struct pci_bus *bus = &m->pci_bus[b];
+
+		*bus = (struct pci_bus){
+			.name = bus_table[b].name,
+			.seg = m->pci,
+			.first = bus_table[b].first,
+			.last = bus_table[b].last,
+			.gsi = layout->gsi + bus_table[b].line,
+			.ngsi = bus_table[b].nline,
+		};
 		for (unsigned k = 0; k < PCI_WINDOWS; k++) {
 			const struct pci_window *all = &m->pci->window[k];
 
-			m->pci_bus[b].window[k] = (struct pci_window){
-				.base = all->base + all->len / 4 * share[b].from,
-				.len = all->len / 4 * share[b].len,
+			bus->window[k] = (struct pci_window){
+				.base = all->base + all->len / 4 * bus_table[b].quarter,
+				.len = all->len / 4 * bus_table[b].nquarter,
 			};
 		}
+	}
 }
 
 /* A CPU without ports reaches those of the window through memory. */
@@ -216,10 +230,7 @@ make_pci(struct machine *m, struct err *e)
 		rc = add_io_window(m, layout.io_gpa);
 	if (rc)
 		return err_set(e, -rc, "PCI host bridge: %s", strerror(-rc));
-	memcpy(m->pci_bus, layout.bus, sizeof(m->pci_bus));
-	for (unsigned i = 0; i < MACHINE_PCI_BUSES; i++)
-		m->pci_bus[i].seg = m->pci;
-	split_windows(m);
+	make_buses(m, &layout);
 	return 0;
 }
 

@@ -79,7 +79,7 @@ machine_arch_ram(const struct machine *m, struct memory_range range[MEMORY_RANGE
 void
 machine_arch_pci(const struct machine *m, struct machine_pci_layout *ret)
 {
-	static const unsigned gsi[] = { 16, 17, 18, 19, 20, 21, 22, 23 };
+	static const unsigned gsi[MACHINE_PCI_LINES] = { 16, 17, 18, 19, 20, 21, 22, 23 };
 	const struct memory_range *top = &m->memory.range[m->memory.n - 1];
 	uint64_t high = align_up(top->gpa + top->len, GiB(32));
 
@@ -90,14 +90,7 @@ machine_arch_pci(const struct machine *m, struct machine_pci_layout *ret)
 			[PCI_WINDOW_MEM32] = { .base = X86_MMIO_GAP_GPA, .len = MiB(512) },
 			[PCI_WINDOW_PREFETCH] = { .base = high, .len = GiB(24) },
 		},
-		.bus = {
-			{ .name = "virtio-pci", .first = 1, .last = 15, .gsi = gsi,
-			  .ngsi = 4 },
-			{ .name = "emulated-pci", .first = 16, .last = 23,
-			  .gsi = gsi + 4, .ngsi = 2 },
-			{ .name = "passthrough", .first = 24, .last = 31,
-			  .gsi = gsi + 6, .ngsi = 2 },
-		},
+		.gsi = gsi,
 	};
 }
 

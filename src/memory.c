@@ -112,19 +112,6 @@ fail:
 		       (unsigned long long)(memory_size(&tmp) >> 20));
 }
 
-int
-memory_reset(struct memory *m, struct err *e)
-{
-	for (unsigned i = 0; m->map && i < m->n; i++) {
-		int r = map_range(&m->range[i]);
-
-		if (r < 0)
-			return err_set(e, -r, "cannot renew the guest RAM: %s",
-				       strerror(-r));
-	}
-	return 0;
-}
-
 void
 memory_release(struct memory *m)
 {

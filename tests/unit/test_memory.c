@@ -370,30 +370,6 @@ files_are_read_into_ram_that_is_a_buffer(void **state)
 	free(data);
 }
 
-static void
-reset_makes_all_ram_zero_and_unmaps_files(void **state)
-{
-	struct memory m = reserve(&ram, 1);
-	uint8_t *data = malloc(0x20000), *p = memory_ptr(&m, 0, ram.len);
-	struct err e = { .status = 0 };
-
-	(void)state;
-	image_fill(data, 0x20000, 4);
-	int fd = file_of(data, 0x20000);
-	assert_int_equal(memory_load_file(&m, 0, fd, 0, 0x20000, 0), 0);
-	close(fd);
-	memset(p + 0x10000, 0x5a, 0x30000);
-	assert_int_equal(memory_reset(&m, &e), 0);
-	assert_ptr_equal(memory_ptr(&m, 0, ram.len), p);
-	for (size_t i = 0; i < ram.len; i++)
-		if (p[i] != 0)
-			fail_msg("0x%zx is 0x%02x", i, p[i]);
-	assert_false(is_mapped_file(p));
-	assert_false(accessible(p - 1));
-	memory_release(&m);
-	free(data);
-}
-
 int
 main(void)
 {
@@ -413,7 +389,6 @@ main(void)
 			files_shorter_than_asked_for_are_an_error_and_not_a_sigbus),
 		cmocka_unit_test(files_that_do_not_fit_into_ram_are_efault),
 		cmocka_unit_test(files_are_read_into_ram_that_is_a_buffer),
-		cmocka_unit_test(reset_makes_all_ram_zero_and_unmaps_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
