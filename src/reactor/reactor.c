@@ -322,6 +322,13 @@ reactor_new(struct reactor **ret)
 	ev_io_init(&r->kick_io, kick_cb, r->kick_fd, EV_READ);
 	ev_io_start(r->loop, &r->kick_io);
 	spin_init(&r->spin, spin_is_futile());
+	/*
+	 * On one CPU each posted write would wake us, and waking preempts the vCPU: two
+	 * switches for nothing.  A batch task does not preempt who wakes it; it runs
+	 * when the vCPU waits or its time is up.  A host that refuses is no loss.
+	 */
+	if (r->spin.never)
+		(void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){ 0 });
 	*ret = r;
 	return 0;
 }
