@@ -83,7 +83,7 @@ enum config_transport {
 	CONFIG_TRANSPORT_MMIO_LEGACY, /* version 1 */
 };
 
-/* [rng "name"] */
+/* [rng "name"]. Each kind of device begins with its transport: config_transport(). */
 struct config_rng {
 	enum config_transport transport;
 	uint64_t rate;  /* bytes a second; 0: no limit */
@@ -220,6 +220,10 @@ int config_set(struct config *cfg, const char *assignment, struct err *err);
  * keywords. Ranges were checked when the values were set.
  */
 int config_check(const struct config *cfg, struct err *err);
+
+/* How the guest reaches the device of a named section. */
+enum config_transport config_transport(const struct config *cfg,
+				       const struct config_named *named);
 
 /*
  * Where a field's value came from, for messages about it:

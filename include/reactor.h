@@ -77,6 +77,23 @@ struct reactor_signal {
 void reactor_signal_start(struct reactor *r, struct reactor_signal *s, int signum);
 void reactor_signal_stop(struct reactor *r, struct reactor_signal *s);
 
+/* ---- later in this pass ---- */
+
+/*
+ * cb() runs once, soon: when the events that are at hand have been served, and before
+ * the loop submits what was queued or sleeps.  So what many completions of one pass
+ * have in common (an interrupt) is done once for all of them.  Deferring a deferred one
+ * changes nothing; what a cb() defers runs in the next round of the same pass.
+ */
+struct reactor_defer {
+	void (*cb)(struct reactor_defer *d);
+	struct reactor_defer *next; /* the reactor's */
+	bool waiting;
+};
+
+void reactor_defer(struct reactor *r, struct reactor_defer *d);
+void reactor_defer_cancel(struct reactor *r, struct reactor_defer *d);
+
 /* ---- poll sources: work that arrives through memory, without a system call ---- */
 
 /*

@@ -24,6 +24,7 @@
 #define VMM_VIRTIO_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "log.h"
@@ -57,6 +58,13 @@ enum virtio_status {
 
 /* ---- device types ---- */
 
+/* What --stats tells of a device beside virtio_device.stat: a uint64_t, at this offset
+ * from the struct virtio_device, which is the first member of its model. */
+struct virtio_counter {
+	const char *name;
+	size_t off;
+};
+
 /*
  * One const table of these is all that a type is to the rest.  Every call is on the
  * reactor, none may block for long, free the device, or reset it.  Those marked
@@ -67,6 +75,8 @@ struct virtio_type {
 	uint16_t id;            /* virtio 1.2, chapter 5 */
 	uint16_t legacy_pci_id; /* 4.1.2; 0: there was no such device */
 	uint32_t pci_class;     /* what PCI shows of it */
+	/* Optional: ends with a row without a name. */
+	const struct virtio_counter *counter;
 
 	/* Optional: may the driver have this subset of what was offered? */
 	bool (*features_ok)(struct virtio_device *dev, uint64_t features);

@@ -59,6 +59,14 @@ config_field(const struct config *cfg, unsigned int row, const struct keyword *k
 	return base + kw->offset;
 }
 
+enum config_transport
+config_transport(const struct config *cfg, const struct config_named *named)
+{
+	return *(const enum config_transport
+			 *)(const void *)((const char *)cfg + named->section->offset +
+					  named->index * named->section->size);
+}
+
 const char *
 config_field_string(const struct config *cfg, unsigned int row, const struct keyword *kw)
 {

@@ -307,7 +307,9 @@ machine_write_stats(const struct machine *m, FILE *out)
 	fprintf(out, "{\"exits\": {\"posted\": %" PRIu64, s.posted);
 	for (unsigned i = 0; i < ARRAY_SIZE(row); i++)
 		fprintf(out, ", \"%s\": %" PRIu64, row[i].name, s.served[row[i].kind]);
-	fprintf(out, ", \"ioeventfd\": %" PRIu64 "}}\n", m->doorbells_rung);
+	fprintf(out, ", \"ioeventfd\": %" PRIu64 "}, \"devices\": {", m->doorbells_rung);
+	machine_virtio_write_stats(m, out);
+	fprintf(out, "}}\n");
 }
 
 static void

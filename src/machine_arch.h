@@ -39,6 +39,8 @@ struct machine_pci_layout {
 
 /* A virtio device: the model, and the one transport that it has. */
 struct machine_virtio {
+	const char *section; /* "rng" */
+	const char *name;    /* of the section, [rng "name"] */
 	void *model;
 	void (*free)(void *model);
 	struct virtio_device *dev;
@@ -98,9 +100,18 @@ int machine_arch_irqchip(struct machine *m, struct err *e);
 
 void machine_arch_pci(const struct machine *m, struct machine_pci_layout *ret);
 
+/* Makes m->pci and its buses; src/machine_pci.c. */
+int machine_pci_new(struct machine *m, struct err *e);
+
+/* For the transports; the argument is the machine; src/machine_doorbell.c. */
+extern const struct virtio_doorbell_ops machine_doorbell_ops;
+void machine_doorbells_free(struct machine *m);
+
 /* Makes and attaches the devices of the named sections; src/machine_virtio.c. */
 int machine_virtio_new(struct machine *m, struct err *e);
 void machine_virtio_free(struct machine *m);
+/* Their counters, as the members of a JSON object. */
+void machine_virtio_write_stats(const struct machine *m, FILE *out);
 
 /* Attaches the platform devices. 0 or -errno. */
 int machine_arch_devices(struct machine *m);

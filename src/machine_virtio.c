@@ -1,130 +1,30 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * PCI and virtio of a machine: the segment with its buses, doorbells as ioeventfds, and
- * one device for each named section of the configuration, attached in the order of the
- * file.
+ * The virtio devices of a machine: one for each named section of the configuration,
+ * attached in the order of the file.
  *
  * A kind of device is a row in kind_table: a constructor for model and backend, and its
  * free().  The transport is chosen here; the model knows none.
  */
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "config.h"
 #include "err.h"
-#include "log.h"
 #include "machine_arch.h"
-#include "pci.h"
-#include "reactor.h"
 #include "util.h"
 #include "virtio.h"
 #include "virtio_dev.h"
 #include "virtio_transport.h"
-#include "vm.h"
 
-/* ---- doorbells ---- */
-
-/* An ioeventfd and its source in the loop; kept from DRIVER_OK to the end. */
-struct doorbell {
-	struct reactor_io io;
-	struct virtio_doorbell at;
-	struct machine *m;
-	struct doorbell *next;
-};
-
-static void
-doorbell_rang(struct reactor_io *io, unsigned events)
+static bool
+is_pci(enum config_transport transport)
 {
-	struct doorbell *db = container_of(io, struct doorbell, io);
-	uint64_t count;
-
-	(void)events;
-	if (read(io->fd, &count, sizeof(count)) < 0)
-		return;
-	db->m->doorbells_rung++;
-	virtio_notify(db->at.dev, db->at.queue);
+	return transport <= CONFIG_TRANSPORT_TRANSITIONAL;
 }
-
-static struct vm_ioeventfd
-ioeventfd_of(const struct virtio_doorbell *at, int fd)
-{
-	return (struct vm_ioeventfd){
-		.fd = fd,
-		.pio = at->space == SPACE_PIO,
-		.addr = at->addr,
-		.len = at->len,
-		.match = at->match,
-		.value = at->value,
-	};
-}
-
-/* Without an ioeventfd every write of the doorbell exits, and works the same. */
-static void
-doorbell_add(void *arg, const struct virtio_doorbell *at)
-{
-	struct machine *m = arg;
-	struct doorbell *db = calloc(1, sizeof(*db));
-	struct vm_ioeventfd ioe;
-
-	if (!db)
-		return;
-	*db = (struct doorbell){
-		.io = { .cb = doorbell_rang,
-			.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) },
-		.at = *at,
-		.m = m,
-	};
-	ioe = ioeventfd_of(at, db->io.fd);
-	if (db->io.fd < 0 || vm_ioeventfd_add(m->vm, &ioe) != 0) {
-		log_warn("%s: no ioeventfd for queue %u; its doorbell exits",
-			 at->dev->name, at->queue);
-		if (db->io.fd >= 0)
-			close(db->io.fd);
-		free(db);
-		return;
-	}
-	db->next = m->doorbells;
-	m->doorbells = db;
-	reactor_io_start(m->host.reactor, &db->io, REACTOR_READ);
-}
-
-static void
-doorbell_free(struct doorbell *db)
-{
-	reactor_io_stop(db->m->host.reactor, &db->io);
-	close(db->io.fd);
-	free(db);
-}
-
-static void
-doorbell_remove(void *arg, const struct virtio_doorbell *at)
-{
-	struct machine *m = arg;
-
-	for (struct doorbell **p = &m->doorbells; *p; p = &(*p)->next) {
-		struct doorbell *db = *p;
-		struct vm_ioeventfd ioe = ioeventfd_of(&db->at, db->io.fd);
-
-		if (db->at.dev != at->dev || db->at.queue != at->queue ||
-		    db->at.space != at->space || db->at.addr != at->addr)
-			continue;
-		vm_ioeventfd_remove(m->vm, &ioe);
-		*p = db->next;
-		doorbell_free(db);
-		return;
-	}
-}
-
-static const struct virtio_doorbell_ops doorbell_ops = {
-	.add = doorbell_add,
-	.remove = doorbell_remove,
-};
-
-/* ---- PCI ---- */
 
 static bool
 wants_pci(const struct config *cfg)
@@ -132,109 +32,9 @@ wants_pci(const struct config *cfg)
 	bool any = false;
 
 	for (unsigned i = 0; i < cfg->named_count; i++)
-		any |= cfg->rng[cfg->named[i].index].transport <=
-		       CONFIG_TRANSPORT_TRANSITIONAL;
+		any |= is_pci(config_transport(cfg, &cfg->named[i]));
 	return any;
 }
-
-/* Who gets which device numbers, lines and quarters of the windows. */
-static const struct {
-	const char *name;
-	uint8_t first, last;
-	uint8_t line, nline;
-	uint8_t quarter, nquarter;
-} bus_table[MACHINE_PCI_BUSES] = {
-	[MACHINE_PCI_VIRTIO] = { "virtio-pci", 1, 15, 0, 4, 0, 1 },
-	[MACHINE_PCI_EMULATED] = { "emulated-pci", 16, 23, 4, 2, 1, 1 },
-	[MACHINE_PCI_PASSTHROUGH] = { "passthrough", 24, 31, 6, 2, 2, 2 },
-};
-
-static void
-make_buses(struct machine *m, const struct machine_pci_layout *layout)
-{
-	for (unsigned b = 0; b < MACHINE_PCI_BUSES; b++) {
-		struct pci_bus *bus = &m->pci_bus[b];
-
-		*bus = (struct pci_bus){
-			.name = bus_table[b].name,
-			.seg = m->pci,
-			.first = bus_table[b].first,
-			.last = bus_table[b].last,
-			.gsi = layout->gsi + bus_table[b].line,
-			.ngsi = bus_table[b].nline,
-		};
-		for (unsigned k = 0; k < PCI_WINDOWS; k++) {
-			const struct pci_window *all = &m->pci->window[k];
-
-			bus->window[k] = (struct pci_window){
-				.base = all->base + all->len / 4 * bus_table[b].quarter,
-				.len = all->len / 4 * bus_table[b].nquarter,
-			};
-		}
-	}
-}
-
-/* A CPU without ports reaches those of the window through memory. */
-static uint64_t
-io_read(void *dev, uint64_t off, unsigned len)
-{
-	const struct machine *m = dev;
-
-	return space_read(&m->space[SPACE_PIO], m->pci->window[PCI_WINDOW_IO].base + off,
-			  len);
-}
-
-static void
-io_write(void *dev, uint64_t off, unsigned len, uint64_t val)
-{
-	const struct machine *m = dev;
-
-	space_write(&m->space[SPACE_PIO], m->pci->window[PCI_WINDOW_IO].base + off, len,
-		    val);
-}
-
-static int
-add_io_window(struct machine *m, uint64_t gpa)
-{
-	static const struct region_ops ops = { .read = io_read, .write = io_write };
-	const struct region rg = {
-		.base = gpa,
-		.len = m->pci->window[PCI_WINDOW_IO].len,
-		.ops = &ops,
-		.dev = m,
-		.name = "pci-io",
-	};
-
-	return gpa ? space_add(&m->space[SPACE_MMIO], &rg) : 0;
-}
-
-static int
-make_pci(struct machine *m, struct err *e)
-{
-	struct machine_pci_layout layout;
-	struct pci_segment_config sc = {
-		.space = m->space,
-		.chip = m->irqchip,
-		.ram = &m->memory,
-	};
-	int rc;
-
-	m->pci = calloc(1, sizeof(*m->pci));
-	if (!m->pci)
-		return err_set(e, ENOMEM, "out of memory");
-	machine_arch_pci(m, &layout);
-	sc.ecam_base = layout.ecam_base;
-	memcpy(sc.window, layout.window, sizeof(sc.window));
-	rc = pci_segment_init(m->pci, &sc);
-	if (rc == 0)
-		rc = add_io_window(m, layout.io_gpa);
-	if (rc)
-		return err_set(e, -rc, "PCI host bridge: %s", strerror(-rc));
-	make_buses(m, &layout);
-	return 0;
-}
-
-/* ---- devices ---- */
 
 static int
 make_rng(struct machine *m, struct machine_virtio *mv, const struct config_named *named)
@@ -252,7 +52,6 @@ make_rng(struct machine *m, struct machine_virtio *mv, const struct config_named
 		return err;
 	mv->model = rng;
 	mv->dev = rng_device(rng);
-	mv->transport = cr->transport;
 	return 0;
 }
 
@@ -276,16 +75,16 @@ connect(struct machine *m, struct machine_virtio *mv)
 {
 	const struct virtio_pci_config pci = {
 		.transitional = mv->transport == CONFIG_TRANSPORT_TRANSITIONAL,
-		.doorbell = &doorbell_ops,
+		.doorbell = &machine_doorbell_ops,
 		.doorbell_arg = m,
 	};
 	const struct virtio_mmio_config mmio = {
 		.legacy = mv->transport == CONFIG_TRANSPORT_MMIO_LEGACY,
-		.doorbell = &doorbell_ops,
+		.doorbell = &machine_doorbell_ops,
 		.doorbell_arg = m,
 	};
 
-	if (mv->transport <= CONFIG_TRANSPORT_TRANSITIONAL)
+	if (is_pci(mv->transport))
 		return virtio_pci_new(&m->pci_bus[MACHINE_PCI_VIRTIO], mv->dev, &pci,
 				      &mv->pci);
 	return virtio_mmio_new(&m->platform, mv->dev, &mmio, &mv->mmio);
@@ -302,7 +101,12 @@ make_device(struct machine *m, const struct config_named *named, struct err *e)
 		kind++;
 		assert(kind < kind_table + ARRAY_SIZE(kind_table));
 	}
-	*mv = (struct machine_virtio){ .free = kind->free };
+	*mv = (struct machine_virtio){
+		.section = kind->section,
+		.name = named->name,
+		.transport = config_transport(m->cfg, named),
+		.free = kind->free,
+	};
 	rc = kind->make(m, mv, named);
 	if (rc == 0) {
 		m->nvirtio++;
@@ -320,7 +124,7 @@ make_device(struct machine *m, const struct config_named *named, struct err *e)
 int
 machine_virtio_new(struct machine *m, struct err *e)
 {
-	int rc = wants_pci(m->cfg) ? make_pci(m, e) : 0;
+	int rc = wants_pci(m->cfg) ? machine_pci_new(m, e) : 0;
 
 	for (unsigned i = 0; rc == 0 && i < m->cfg->named_count; i++)
 		rc = make_device(m, &m->cfg->named[i], e);
@@ -337,11 +141,34 @@ machine_virtio_free(struct machine *m)
 		virtio_mmio_free(mv->mmio);
 		mv->free(mv->model);
 	}
-	while (m->doorbells) {
-		struct doorbell *db = m->doorbells;
-
-		m->doorbells = db->next;
-		doorbell_free(db);
-	}
+	machine_doorbells_free(m);
 	free(m->pci);
+}
+
+static void
+write_counters(const struct virtio_device *dev, FILE *out)
+{
+	const struct virtio_counter *c = dev->type->counter;
+
+	fprintf(out,
+		"\"notified\": %" PRIu64 ", \"interrupts\": %" PRIu64
+		", \"failures\": %" PRIu64,
+		dev->stat.notified, dev->stat.interrupts, dev->stat.failures);
+	for (; c && c->name; c++) {
+		const void *at = (const uint8_t *)dev + c->off;
+
+		fprintf(out, ", \"%s\": %" PRIu64, c->name, *(const uint64_t *)at);
+	}
+}
+
+void
+machine_virtio_write_stats(const struct machine *m, FILE *out)
+{
+	for (unsigned i = 0; i < m->nvirtio; i++) {
+		const struct machine_virtio *mv = &m->virtio[i];
+
+		fprintf(out, "%s\"%s.%s\": {", i > 0 ? ", " : "", mv->section, mv->name);
+		write_counters(mv->dev, out);
+		fprintf(out, "}");
+	}
 }

@@ -21,11 +21,14 @@ enum {
 	/* While poll sources keep us busy, look at file descriptors this often. */
 	POLLS_PER_LOOP = 64,
 	SPIN_ROUND = 16, /* polls between two looks at the clock */
+	DEFERRED_PER_PASS = 1024,
 };
 
 struct reactor {
 	struct ev_loop *loop;
 	struct reactor_poll *polls;
+	struct reactor_defer *deferred; /* in the order in which they came */
+	struct reactor_defer **deferred_end;
 	struct spin spin;
 	bool stopped;
 	bool busy; /* the last pass ended with work from a poll source */
@@ -156,6 +159,46 @@ reactor_wall_ns(const struct reactor *r)
 	return (int64_t)ts.tv_sec * (int64_t)NSEC_PER_SEC + ts.tv_nsec;
 }
 
+/* ---- later in this pass ---- */
+
+void
+reactor_defer(struct reactor *r, struct reactor_defer *d)
+{
+	if (d->waiting)
+		return;
+	d->waiting = true;
+	d->next = NULL;
+	*r->deferred_end = d;
+	r->deferred_end = &d->next;
+}
+
+void
+reactor_defer_cancel(struct reactor *r, struct reactor_defer *d)
+{
+	struct reactor_defer **pp = &r->deferred;
+
+	if (!d->waiting)
+		return;
+	while (*pp != d)
+		pp = &(*pp)->next;
+	*pp = d->next;
+	if (r->deferred_end == &d->next)
+		r->deferred_end = pp;
+	d->waiting = false;
+}
+
+/* A model that defers itself for ever must not keep the others from their events. */
+static void
+run_deferred(struct reactor *r)
+{
+	for (unsigned i = 0; r->deferred && i < DEFERRED_PER_PASS; i++) {
+		struct reactor_defer *d = r->deferred;
+
+		reactor_defer_cancel(r, d);
+		d->cb(d);
+	}
+}
+
 /* ---- poll sources and sleep ---- */
 
 void
@@ -216,6 +259,7 @@ poll_all(struct reactor *r)
 		next = p->next;
 		worked |= p->poll(p);
 	}
+	run_deferred(r);
 	return worked;
 }
 
@@ -248,7 +292,9 @@ sleep_until_event(struct reactor *r)
 	atomic_store_explicit(&r->kicked_ns, 0, memory_order_relaxed);
 	atomic_store_explicit(&r->sleeping, 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
-	ev_run(r->loop, poll_all(r) || r->stopped ? EVRUN_NOWAIT : EVRUN_ONCE);
+	bool worked = poll_all(r);
+	uring_submit(r->uring);
+	ev_run(r->loop, worked || r->deferred || r->stopped ? EVRUN_NOWAIT : EVRUN_ONCE);
 	atomic_store_explicit(&r->sleeping, 0, memory_order_relaxed);
 	kicked = atomic_load_explicit(&r->kicked_ns, memory_order_relaxed);
 	if (kicked != 0)
@@ -269,6 +315,8 @@ reactor_run_once(struct reactor *r, bool wait)
 		sleep_until_event(r);
 	else
 		ev_run(r->loop, EVRUN_NOWAIT);
+	run_deferred(r);
+	uring_submit(r->uring);
 }
 
 void
@@ -303,6 +351,7 @@ reactor_new(struct reactor **ret)
 	if (!r)
 		return -ENOMEM;
 	memset(r, 0, sizeof(*r));
+	r->deferred_end = &r->deferred;
 	r->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (r->kick_fd < 0) {
 		int rc = -errno;

@@ -30,6 +30,53 @@ make_reactor(void)
 	return r;
 }
 
+/* ---- later in this pass ---- */
+
+struct later {
+	struct reactor_defer d;
+	struct reactor *r;
+	unsigned calls, again;
+};
+
+static void
+later_cb(struct reactor_defer *d)
+{
+	struct later *l = container_of(d, struct later, d);
+
+	l->calls++;
+	if (l->again > 0) {
+		l->again--;
+		reactor_defer(l->r, d);
+	}
+}
+
+static void
+test_what_is_deferred_runs_once_in_this_pass_and_keeps_the_loop_awake(void **state)
+{
+	struct later a = { .d.cb = later_cb }, b = { .d.cb = later_cb, .again = 2 };
+	struct reactor *r;
+
+	(void)state;
+	assert_int_equal(reactor_new(&r), 0);
+	a.r = b.r = r;
+	reactor_defer(r, &a.d);
+	reactor_defer(r, &a.d);
+	reactor_defer(r, &b.d);
+	reactor_run_once(r, true); /* nothing else would wake it */
+	assert_int_equal(a.calls, 1);
+	assert_int_equal(b.calls, 3);
+
+	reactor_defer(r, &a.d);
+	reactor_defer(r, &b.d);
+	reactor_defer_cancel(r, &b.d);
+	reactor_defer(r, &b.d);
+	reactor_defer_cancel(r, &a.d);
+	reactor_run_once(r, false);
+	assert_int_equal(a.calls, 1);
+	assert_int_equal(b.calls, 4);
+	reactor_free(r);
+}
+
 /* ---- descriptors ---- */
 
 struct pipe_reader {
@@ -381,6 +428,8 @@ main(void)
 		cmocka_unit_test(test_a_regular_file_counts_as_always_ready),
 		cmocka_unit_test(test_timers_fire_in_order_of_deadline_and_not_before),
 		cmocka_unit_test(test_a_signal_arrives_in_the_loop),
+		cmocka_unit_test(
+			test_what_is_deferred_runs_once_in_this_pass_and_keeps_the_loop_awake),
 		cmocka_unit_test(
 			test_no_kick_is_lost_whether_the_reactor_sleeps_or_spins),
 		cmocka_unit_test(test_an_idle_reactor_with_a_poll_source_uses_no_cpu),

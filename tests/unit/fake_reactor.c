@@ -201,6 +201,48 @@ fake_reactor_io(struct fake_reactor *f, int timeout_ms)
 	return n;
 }
 
+/* ---- later ---- */
+
+WEAK void
+reactor_defer(struct reactor *r, struct reactor_defer *d)
+{
+	struct reactor_defer **pp = &fake(r)->deferred;
+
+	if (d->waiting)
+		return;
+	while (*pp)
+		pp = &(*pp)->next;
+	d->waiting = true;
+	d->next = NULL;
+	*pp = d;
+}
+
+WEAK void
+reactor_defer_cancel(struct reactor *r, struct reactor_defer *d)
+{
+	struct reactor_defer **pp = &fake(r)->deferred;
+
+	while (*pp && *pp != d)
+		pp = &(*pp)->next;
+	if (*pp)
+		*pp = d->next;
+	d->waiting = false;
+}
+
+unsigned
+fake_reactor_deferred(struct fake_reactor *f)
+{
+	unsigned n = 0;
+
+	for (struct reactor_defer *d; (d = f->deferred); n++) {
+		assert(n < 1000);
+		f->deferred = d->next;
+		d->waiting = false;
+		d->cb(d);
+	}
+	return n;
+}
+
 /* ---- signals ---- */
 
 WEAK void

@@ -28,6 +28,7 @@ struct fake_reactor {
 		struct reactor_signal *s;
 		int signum;
 	} signal[FAKE_REACTOR_MAX];
+	struct reactor_defer *deferred;
 };
 
 /* To pass where a struct reactor is wanted. */
@@ -40,6 +41,9 @@ void fake_reactor_advance(struct fake_reactor *f, uint64_t ns);
 unsigned fake_reactor_ntimers(const struct fake_reactor *f);
 uint64_t fake_reactor_deadline(const struct fake_reactor *f,
 			       const struct reactor_timer *t);
+
+/* What was deferred runs, and what that defers; returns how many there were. */
+unsigned fake_reactor_deferred(struct fake_reactor *f);
 
 /* One pass over the descriptors; returns how many were ready. */
 unsigned fake_reactor_io(struct fake_reactor *f, int timeout_ms);
