@@ -43,4 +43,27 @@ bool token_bucket_take(struct token_bucket *b, uint64_t n, uint64_t now_ns);
 /* When token_bucket_take(b, n) will succeed; now_ns if it would already. */
 uint64_t token_bucket_ready_ns(struct token_bucket *b, uint64_t n, uint64_t now_ns);
 
+/* ---- a limit of bytes and one of operations, as disks and networks have it ---- */
+
+/* Numbers a second; 0: no limit.  A burst of 0 is a second's worth. */
+struct rate_limit_config {
+	uint64_t rate, burst;         /* bytes */
+	uint64_t rate_ops, burst_ops; /* requests, packets */
+};
+
+struct rate_limit {
+	struct token_bucket bytes, ops;
+};
+
+void rate_limit_init(struct rate_limit *rl, const struct rate_limit_config *cfg,
+		     uint64_t now_ns);
+
+/* Takes from both, or from none. */
+bool rate_limit_take(struct rate_limit *rl, uint64_t bytes, uint64_t ops,
+		     uint64_t now_ns);
+
+/* When rate_limit_take() of the same will succeed; now_ns if it would already. */
+uint64_t rate_limit_ready_ns(struct rate_limit *rl, uint64_t bytes, uint64_t ops,
+			     uint64_t now_ns);
+
 #endif

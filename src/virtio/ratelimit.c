@@ -80,3 +80,32 @@ token_bucket_ready_ns(struct token_bucket *b, uint64_t n, uint64_t now_ns)
 	wide missing = (wide)(needed(b, n) - b->tokens) * NSEC_PER_SEC - b->part;
 	return now_ns + (uint64_t)((missing + b->rate - 1) / b->rate);
 }
+
+/* ---- both at once ---- */
+
+void
+rate_limit_init(struct rate_limit *rl, const struct rate_limit_config *cfg,
+		uint64_t now_ns)
+{
+	token_bucket_init(&rl->bytes, cfg->rate, cfg->burst, now_ns);
+	token_bucket_init(&rl->ops, cfg->rate_ops, cfg->burst_ops, now_ns);
+}
+
+uint64_t
+rate_limit_ready_ns(struct rate_limit *rl, uint64_t bytes, uint64_t ops, uint64_t now_ns)
+{
+	uint64_t a = token_bucket_ready_ns(&rl->bytes, bytes, now_ns);
+	uint64_t b = token_bucket_ready_ns(&rl->ops, ops, now_ns);
+
+	return a > b ? a : b;
+}
+
+bool
+rate_limit_take(struct rate_limit *rl, uint64_t bytes, uint64_t ops, uint64_t now_ns)
+{
+	if (rate_limit_ready_ns(rl, bytes, ops, now_ns) > now_ns)
+		return false;
+	token_bucket_take(&rl->bytes, bytes, now_ns);
+	token_bucket_take(&rl->ops, ops, now_ns);
+	return true;
+}

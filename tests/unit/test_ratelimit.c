@@ -125,6 +125,39 @@ huge_numbers_do_not_overflow(void **state)
 	assert_int_equal(token_bucket_avail(&b, UINT64_MAX), TOKEN_BUCKET_MAX);
 }
 
+static void
+a_limit_takes_from_both_buckets_or_from_none(void **state)
+{
+	const struct rate_limit_config cfg = {
+		.rate = 1000, .burst = 100, .rate_ops = 10, .burst_ops = 2
+	};
+	struct rate_limit rl;
+
+	(void)state;
+	rate_limit_init(&rl, &cfg, T0);
+	assert_true(rate_limit_take(&rl, 90, 1, T0));
+	/* Too many bytes: the operation is not paid for. */
+	assert_false(rate_limit_take(&rl, 20, 1, T0));
+	assert_int_equal(rate_limit_ready_ns(&rl, 20, 1, T0), T0 + 10000000);
+	assert_true(rate_limit_take(&rl, 1, 1, T0));
+	/* Too many operations: the bytes are not paid for. */
+	assert_false(rate_limit_take(&rl, 1, 1, T0));
+	assert_int_equal(rate_limit_ready_ns(&rl, 1, 1, T0), T0 + 100000000);
+	assert_true(rate_limit_take(&rl, 9, 1, T0 + 100000000));
+}
+
+static void
+a_limit_of_nothing_lets_everything_through(void **state)
+{
+	const struct rate_limit_config cfg = { 0 };
+	struct rate_limit rl;
+
+	(void)state;
+	rate_limit_init(&rl, &cfg, T0);
+	assert_true(rate_limit_take(&rl, UINT64_MAX, UINT64_MAX, T0));
+	assert_int_equal(rate_limit_ready_ns(&rl, UINT64_MAX, UINT64_MAX, T0), T0);
+}
+
 int
 main(void)
 {
@@ -137,6 +170,8 @@ main(void)
 		cmocka_unit_test(a_request_larger_than_the_burst_is_served_on_credit),
 		cmocka_unit_test(a_clock_that_goes_back_does_no_harm),
 		cmocka_unit_test(huge_numbers_do_not_overflow),
+		cmocka_unit_test(a_limit_takes_from_both_buckets_or_from_none),
+		cmocka_unit_test(a_limit_of_nothing_lets_everything_through),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
