@@ -37,7 +37,8 @@ wants_pci(const struct config *cfg)
 }
 
 static int
-make_rng(struct machine *m, struct machine_virtio *mv, const struct config_named *named)
+make_rng(struct machine *m, struct machine_virtio *mv, const struct config_named *named,
+	 struct err *e)
 {
 	const struct config_rng *cr = &m->cfg->rng[named->index];
 	const struct rng_config rc = {
@@ -46,6 +47,8 @@ make_rng(struct machine *m, struct machine_virtio *mv, const struct config_named
 		.burst = cr->burst,
 	};
 	struct rng *rng;
+
+	(void)e;
 	int err = rng_new(&m->memory, m->host.reactor, &rng_backend_getrandom, &rc, &rng);
 
 	if (err)
@@ -63,8 +66,9 @@ free_rng(void *model)
 
 static const struct virtio_kind {
 	const char *section;
+	/* -errno; with a text if there is more to say than that. */
 	int (*make)(struct machine *m, struct machine_virtio *mv,
-		    const struct config_named *named);
+		    const struct config_named *named, struct err *e);
 	void (*free)(void *model);
 } kind_table[] = {
 	{ "rng", make_rng, free_rng },
@@ -107,7 +111,7 @@ make_device(struct machine *m, const struct config_named *named, struct err *e)
 		.transport = config_transport(m->cfg, named),
 		.free = kind->free,
 	};
-	rc = kind->make(m, mv, named);
+	rc = kind->make(m, mv, named, e);
 	if (rc == 0) {
 		m->nvirtio++;
 		rc = connect(m, mv);
