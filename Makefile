@@ -20,6 +20,9 @@ AR := aarch64-linux-gnu-ar
 SYSROOT := build/cache/sysroot-arm64
 ARCH_CFLAGS := -isystem $(SYSROOT)/usr/include
 ARCH_LDFLAGS := -L$(SYSROOT)/usr/lib/aarch64-linux-gnu
+# libc.so is a script with absolute paths; and what shared libraries need in their turn is
+# found when the program starts.
+ARCH_DYNAMIC := --sysroot=$(abspath $(SYSROOT)) -Wl,--allow-shlib-undefined
 endif
 ifeq ($(origin CC),default)
 CC := gcc
@@ -34,28 +37,53 @@ SAN_cover := --coverage
 OPT ?= -O2
 CFLAGS ?= $(OPT) -g
 # The optimised build is a static PIE: no dynamic linker between exec and the guest
-# (doc/adr/0002-linkage.md).
+# (doc/adr/0002-linkage.md), and beside it vmm-full, a dynamic one with the backs that need
+# shared libraries (doc/adr/0012-vmm-full.md).  Other builds are dynamic and have all in one.
 STATIC := $(if $(SAN),,-static-pie)
 PIC := $(if $(SAN),,-fPIE)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Iinclude $(ARCH_CFLAGS) $(WARN) $(CFLAGS) $(PIC) \
 	-fstack-protector-strong -ffunction-sections -fdata-sections -pthread $(SAN_$(SAN))
 ALL_LDFLAGS = $(ARCH_LDFLAGS) $(LDFLAGS) -Wl,--gc-sections -pthread $(SAN_$(SAN))
 LIBS := -lev -luring -lfdt -lz -lm
+# As needed: a program that uses none of the backs does not load their libraries.  libnbd is
+# not here: it brings in so much that src/full/ loads it when a disk asks for it.
+FULL_LIBS := $(LIBS) -Wl,--as-needed -lslirp
 
-SRC := $(filter-out %_$(OTHER).c,$(wildcard src/*.c src/*/*.c))
+SRC := $(filter-out %_$(OTHER).c src/main.c src/full_none.c src/full/%,$(wildcard src/*.c src/*/*.c))
 OBJ := $(SRC:%.c=$(B)/%.o)
+FULL_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard src/full/*.c))
 LIB := $(B)/libvmm.a
+FULL_LIB := $(B)/libfull.a
 
 .PHONY: all clean
-all: $(B)/vmm
+ifeq ($(SAN),)
+all: $(B)/vmm $(B)/vmm-full
 
-$(B)/vmm: $(B)/src/main.o $(LIB)
+$(B)/vmm: $(B)/src/main.o $(B)/src/full_none.o $(LIB)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
-$(LIB): $(filter-out $(B)/src/main.o,$(OBJ))
+$(B)/vmm-full: $(B)/src/main.o $(FULL_OBJ) $(LIB)
+else
+all: $(B)/vmm
+
+$(B)/vmm: $(B)/src/main.o $(FULL_OBJ) $(LIB)
+endif
+	@echo "  LD      $@"
+	$(Q)$(CC) $(if $(SAN),,-pie) $(ARCH_DYNAMIC) $(ALL_LDFLAGS) -o $@ $^ $(FULL_LIBS)
+
+$(LIB): $(OBJ)
+$(FULL_LIB): $(FULL_OBJ)
+$(LIB) $(FULL_LIB):
 	@echo "  AR      $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+# Where `make install` puts vmm-full.  A change of PREFIX rebuilds who looks there.
+$(B)/src/full_none.o: ALL_CFLAGS += -DVMM_LIBEXEC='"$(PREFIX)/libexec/vmm"'
+$(B)/src/full_none.o: $(B)/prefix
+$(B)/prefix: FORCE
+	@mkdir -p $(@D)
+	@echo '$(PREFIX)' | cmp -s - $@ || echo '$(PREFIX)' >$@
 
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
@@ -74,9 +102,9 @@ $(B)/flags: FORCE
 UNIT := $(patsubst tests/unit/%.c,%,$(filter-out %_$(OTHER).c,$(wildcard tests/unit/test_*.c)))
 UNIT_SUPPORT := $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))
 
-$(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(UNIT_SUPPORT:%.c=$(B)/%.o) $(LIB)
+$(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(UNIT_SUPPORT:%.c=$(B)/%.o) $(FULL_LIB) $(LIB)
 	@echo "  LD      $@"
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(FULL_LIBS)
 
 # Runs each program of $^, prints what failed, and one line for each program.
 run_cmocka = scripts/run-cmocka $^
@@ -91,9 +119,9 @@ unit-run: $(UNIT:%=$(B)/tests/unit/%)
 
 THREAD := $(patsubst tests/thread/%.c,%,$(wildcard tests/thread/test_*.c))
 
-$(B)/tests/thread/test_%: $(B)/tests/thread/test_%.o $(LIB)
+$(B)/tests/thread/test_%: $(B)/tests/thread/test_%.o $(FULL_LIB) $(LIB)
 	@echo "  LD      $@"
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(FULL_LIBS)
 
 .PHONY: thread thread-run
 thread:
@@ -106,9 +134,9 @@ thread-run: $(THREAD:%=$(B)/tests/thread/%)
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(filter-out %_$(OTHER).c,$(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_SECONDS ?= 10
 
-$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB)
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(FULL_LIB) $(LIB)
 	@echo "  LD      $@"
-	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(FULL_LIBS)
 
 .PHONY: fuzz fuzz-smoke fuzz-build
 fuzz-build: $(FUZZ:%=$(B)/tests/fuzz/%)
@@ -127,8 +155,9 @@ check:
 lint:
 	$(Q)scripts/lint
 
-install: $(B)/vmm
+install: $(B)/vmm $(B)/vmm-full
 	install -D -m 755 $(B)/vmm $(DESTDIR)$(PREFIX)/bin/vmm
+	install -D -m 755 $(B)/vmm-full $(DESTDIR)$(PREFIX)/libexec/vmm/vmm-full
 	install -D -m 644 man/vmm.1 $(DESTDIR)$(PREFIX)/share/man/man1/vmm.1
 	install -D -m 644 man/vm.ini.5 $(DESTDIR)$(PREFIX)/share/man/man5/vm.ini.5
 	install -D -m 644 examples/vm.ini $(DESTDIR)$(PREFIX)/share/doc/vmm/vm.ini

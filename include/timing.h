@@ -47,6 +47,11 @@ bool timing_watch_feed(struct timing_watch *w, const uint8_t *buf, size_t len);
 
 void timing_mark(struct timing *t, enum timing_stage stage);
 
+/* Hands the time of main() to the program that this one becomes by exec, by its environment;
+ * import takes it, so that a launch by way of two programs is measured from its start. */
+void timing_export(const struct timing *t);
+void timing_import(struct timing *t);
+
 /* Writes the JSON line with its newline; 0 or -errno. */
 int timing_write(const struct timing *t, const char *path);
 

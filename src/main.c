@@ -15,6 +15,7 @@
 #include "console.h"
 #include "err.h"
 #include "exit_status.h"
+#include "full.h"
 #include "log.h"
 #include "machine.h"
 #include "reactor.h"
@@ -417,6 +418,7 @@ main(int argc, char **argv)
 	struct err e = { 0 };
 	int status;
 
+	timing_import(&v.timing);
 	timing_mark(&v.timing, TIMING_MAIN);
 	/* vCPU threads hardly allocate: no arena of their own. */
 	mallopt(M_ARENA_MAX, 1);
@@ -425,6 +427,8 @@ main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	if (read_config(argc, argv, &v, &e))
+		return report(&e);
+	if (!v.opt.dump && full_enter(&v.cfg, &v.timing, argv, &e))
 		return report(&e);
 	if (v.opt.dump)
 		status = dump(&v);

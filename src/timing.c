@@ -35,6 +35,30 @@ timing_mark(struct timing *t, enum timing_stage stage)
 		atomic_compare_exchange_strong(&t->ns[stage], &none, spin_now_ns());
 }
 
+static const char main_env[] = "VMM_MAIN_NS";
+
+void
+timing_export(const struct timing *t)
+{
+	char buf[24];
+
+	snprintf(buf, sizeof(buf), "%" PRIu64, atomic_load(&t->ns[TIMING_MAIN]));
+	setenv(main_env, buf, 1);
+}
+
+void
+timing_import(struct timing *t)
+{
+	const char *s = getenv(main_env);
+	uint64_t ns = s ? strtoull(s, NULL, 10) : 0;
+
+	if (!s)
+		return;
+	if (ns <= spin_now_ns())
+		atomic_store(&t->ns[TIMING_MAIN], ns);
+	unsetenv(main_env);
+}
+
 void
 timing_watch_init(struct timing_watch *w, const char *text)
 {

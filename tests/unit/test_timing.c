@@ -77,6 +77,34 @@ test_a_stage_keeps_its_first_time_and_missing_ones_are_null(void **state)
 	unlink(name);
 }
 
+static void
+test_the_start_is_carried_across_an_exec(void **state)
+{
+	static struct timing first, second, later;
+
+	(void)state;
+	atomic_store(&first.ns[TIMING_MAIN], 12345);
+	timing_export(&first);
+	timing_import(&second);
+	timing_mark(&second, TIMING_MAIN);
+	assert_int_equal(atomic_load(&second.ns[TIMING_MAIN]), 12345);
+	/* Our own children do not hear of it. */
+	assert_null(getenv("VMM_MAIN_NS"));
+	timing_import(&later);
+	assert_int_equal(atomic_load(&later.ns[TIMING_MAIN]), 0);
+}
+
+static void
+test_a_start_in_the_future_is_no_start(void **state)
+{
+	static struct timing t;
+
+	(void)state;
+	setenv("VMM_MAIN_NS", "18446744073709551615", 1);
+	timing_import(&t);
+	assert_int_equal(atomic_load(&t.ns[TIMING_MAIN]), 0);
+}
+
 int
 main(void)
 {
@@ -86,6 +114,8 @@ main(void)
 		cmocka_unit_test(test_no_text_is_never_found),
 		cmocka_unit_test(
 			test_a_stage_keeps_its_first_time_and_missing_ones_are_null),
+		cmocka_unit_test(test_the_start_is_carried_across_an_exec),
+		cmocka_unit_test(test_a_start_in_the_future_is_no_start),
 	};
 
 	return cmocka_run_group_tests_name("timing", tests, NULL, NULL);
