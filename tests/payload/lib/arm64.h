@@ -36,6 +36,7 @@ struct fdt_prop {
 struct fdt_node {
 	const char *name;
 	struct fdt_prop compatible, device_type, reg, interrupts, bootargs, method, gpios;
+	struct fdt_prop ranges, interrupt_map;
 };
 
 struct fdt_iter {
@@ -59,7 +60,13 @@ uint64_t cpu_mpidr(unsigned id);
 
 /* ---- GIC ---- */
 
-enum { INTID_TIMER = 27, INTID_SPI = 32, INTID_MAX = 256, INTID_NONE = 1020 };
+enum {
+	INTID_TIMER = 27,
+	INTID_SPI = 32,
+	INTID_MAX = 256,
+	INTID_NONE = 1020,
+	INTID_LPI = 8192
+};
 
 /* 2 or 3; 0: the device tree names none. */
 unsigned gic_version(void);
@@ -69,5 +76,16 @@ void gic_attach(unsigned intid, bool level, void (*handler)(void *), void *arg);
 void gic_mask(unsigned intid, bool masked);
 /* A software-generated interrupt to a CPU. */
 void gic_send(unsigned id, unsigned sgi);
+/* This CPU's redistributor of a GICv3. */
+uint64_t gic_redistributor(void);
+
+/*
+ * The ITS: what device writes event to the address makes this CPU run handler(arg).
+ * false: there is none, or no room.
+ */
+bool its_attach(unsigned device, unsigned event, void (*handler)(void *), void *arg,
+		uint64_t *ret);
+/* An LPI came. false: nobody's. */
+bool its_deliver(unsigned intid);
 
 #endif

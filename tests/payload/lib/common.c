@@ -22,6 +22,8 @@ memset(void *dst, int c, size_t n)
 {
 	uint8_t *d = dst;
 
+	for (; n >= 8 && ((uint64_t)d & 7) == 0; n -= 8, d += 8)
+		*(uint64_t *)(void *)d = (uint8_t)c * 0x0101010101010101ull;
 	while (n--)
 		*d++ = (uint8_t)c;
 	return dst;
@@ -54,6 +56,21 @@ strcmp(const char *a, const char *b)
 	while (*a && *a == *b)
 		a++, b++;
 	return (uint8_t)*a - (uint8_t)*b;
+}
+
+/* Nothing else is there: tables and trampoline are below the image or at the end of RAM. */
+void *
+ram_alloc(size_t len, size_t align)
+{
+	extern uint8_t image_end[];
+	static uint64_t next;
+
+	/* files are mapped in pages: what is behind the image in its last one is not zero */
+	if (!next)
+		next = ((uint64_t)image_end + 4095) & ~4095ull;
+	next = (next + align - 1) & ~(uint64_t)(align - 1);
+	next += len;
+	return (void *)(next - len);
 }
 
 /* ---- output ---- */

@@ -26,6 +26,8 @@ take_prop(const uint32_t *p, struct fdt_node *node)
 		{ "bootargs", &node->bootargs },
 		{ "method", &node->method },
 		{ "gpios", &node->gpios },
+		{ "ranges", &node->ranges },
+		{ "interrupt-map", &node->interrupt_map },
 	};
 	uint32_t len = be32(p);
 	const char *name = (const char *)fdt + be32(fdt + 12) + be32(p + 1);

@@ -43,8 +43,8 @@ gic_version(void)
 }
 
 /* This CPU's redistributor: the one with its affinity. */
-static uint64_t
-redistributor(void)
+uint64_t
+gic_redistributor(void)
 {
 	uint64_t mpidr = read_sysreg(mpidr_el1);
 	uint32_t affinity = (uint32_t)(mpidr & 0xffffff) | (uint32_t)(mpidr >> 32 & 0xff)
@@ -64,7 +64,7 @@ redistributor(void)
 static void
 enable_v3(void)
 {
-	uint64_t redist = redistributor();
+	uint64_t redist = gic_redistributor();
 
 	mmio_w32(redist + GICR_WAKER, mmio_r32(redist + GICR_WAKER) & ~2u);
 	while (mmio_r32(redist + GICR_WAKER) & 4)
@@ -95,7 +95,7 @@ gic_enable(void)
 static uint64_t
 bank(unsigned intid)
 {
-	return gic.version == 3 && intid < INTID_SPI ? redistributor() + GICR_SGI
+	return gic.version == 3 && intid < INTID_SPI ? gic_redistributor() + GICR_SGI
 						     : gic.dist;
 }
 
@@ -161,9 +161,11 @@ gic_irq(void)
 					: mmio_r32(gic.cpu + GICC_IAR);
 	unsigned intid = iar & (gic.version == 3 ? 0xffffff : 0x3ff);
 
-	if (intid >= INTID_NONE)
+	if (intid >= INTID_NONE && intid < INTID_LPI)
 		return; /* spurious */
-	if (intid < INTID_MAX && handlers[intid].handler)
+	if (intid >= INTID_LPI && its_deliver(intid))
+		;
+	else if (intid < INTID_MAX && handlers[intid].handler)
 		handlers[intid].handler(handlers[intid].arg);
 	else
 		fail("gic", "unexpected interrupt %u", intid);

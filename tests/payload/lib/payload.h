@@ -124,6 +124,8 @@ void *memcpy(void *dst, const void *src, size_t n);
 void *memset(void *dst, int c, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
 size_t strlen(const char *s);
+/* RAM behind the image, zero, for ever: there is no free(). */
+void *ram_alloc(size_t len, size_t align);
 int strcmp(const char *a, const char *b);
 
 static inline uint8_t

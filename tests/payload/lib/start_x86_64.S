@@ -201,6 +201,7 @@ idt_pointer:
 pml4:
 	.quad pdpt + 3
 	.fill 511, 8, 0
+	.globl pdpt
 pdpt:
 	.quad pd + 3, pd + 0x1003, pd + 0x2003, pd + 0x3003
 	.fill 508, 8, 0
