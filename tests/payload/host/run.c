@@ -37,7 +37,7 @@
 #endif
 
 enum { X86 = 1, ARM = 2, ANY = X86 | ARM };
-enum { OUT_MAX = 256 * 1024, ERR_MAX = 16 * 1024, ARGS_MAX = 48 };
+enum { OUT_MAX = 256 * 1024, ERR_MAX = 16 * 1024, ARGS_MAX = 64 };
 
 /* What the guest's end must look like. */
 enum {
@@ -58,7 +58,7 @@ struct test {
 	int arch;
 	unsigned cpus;
 	unsigned flags;
-	const char *set[4]; /* more --set arguments */
+	const char *set[8]; /* more --set arguments */
 	int status;
 	const char *err[3]; /* must be in vmm's stderr */
 	struct step step[4];
@@ -588,6 +588,13 @@ test_kill_any_time(const struct test *t)
 #define KERNEL_CHIP .set = { "irqchip.mode=kernel" }
 #define RESET .set = { "vm.reboot=reset" }
 #define TERMINATED (128 + SIGTERM)
+/* Devices for the guest to drive. */
+#define RNGS_SET(transport) "rng.a.transport=" transport, "rng.b.transport=" transport
+#define RNGS(...) .set = { __VA_ARGS__ }
+/* Four lines on the bus: the fifth function shares the first one's. */
+#define RNGS_5(transport) \
+	RNGS_SET(transport), "rng.c.transport=" transport, "rng.d.transport=" transport, \
+		"rng.e.transport=" transport
 
 static const struct test tests[] = {
 	{ T("hello", "hello", NULL, ANY, 1, REPORTS) },
@@ -616,6 +623,32 @@ static const struct test tests[] = {
 	{ T("fdt", "fdt_arm64", NULL, ARM, 2, REPORTS) },
 	{ T("gic", "gic_arm64", NULL, ARM, 2, REPORTS) },
 	{ T("time", "time_arm64", NULL, ARM, 1, REPORTS) },
+
+	{ T("virtio-pci", "virtio", "transport=pci", ANY, 1, REPORTS),
+	  RNGS(RNGS_SET("pci")) },
+	{ T("virtio-transitional", "virtio", "transport=pci", ANY, 1, REPORTS),
+	  RNGS(RNGS_SET("transitional")) },
+	{ T("virtio-legacy", "virtio", "transport=legacy", ANY, 1, REPORTS),
+	  RNGS(RNGS_SET("transitional")) },
+	{ T("virtio-mmio", "virtio", "transport=mmio", ANY, 1, REPORTS),
+	  RNGS(RNGS_SET("mmio")) },
+	{ T("virtio-mmio-legacy", "virtio", "transport=mmio-legacy", ANY, 1, REPORTS),
+	  RNGS(RNGS_SET("mmio-legacy")) },
+	{ T("interrupt-line", "interrupt_line", "transport=pci", ANY, 1, REPORTS),
+	  RNGS(RNGS_SET("pci")) },
+	{ T("interrupt-line-kernel-irqchip", "interrupt_line", "transport=pci", X86, 1,
+	    REPORTS),
+	  RNGS(RNGS_SET("pci"), "irqchip.mode=kernel") },
+	{ T("interrupt-line-legacy", "interrupt_line", "transport=legacy", ANY, 1,
+	    REPORTS),
+	  RNGS(RNGS_SET("transitional")) },
+	{ T("pci-irq", "pci_irq", "transport=pci", ANY, 1, REPORTS),
+	  RNGS(RNGS_5("pci")) },
+	{ T("pci-irq-kernel-irqchip", "pci_irq", "transport=pci spurious=1", X86, 1,
+	    REPORTS),
+	  RNGS(RNGS_5("pci"), "irqchip.mode=kernel") },
+	{ T("pci-irq-legacy", "pci_irq", "transport=legacy", ANY, 1, REPORTS),
+	  RNGS(RNGS_5("transitional")) },
 
 	{ T("poweroff", "end", "how=poweroff", ANY, 1, ENDS) },
 	{ T("poweroff-by-cpu1", "end", "how=poweroff on=1", ANY, 2, ENDS) },
