@@ -200,6 +200,12 @@ struct virtio_transport {
 void virtio_connect(struct virtio_device *dev, struct virtio_transport *t,
 		    const struct virtio_transport_ops *ops);
 
+/*
+ * The machine ends: on return nothing is in flight.  The driver is told nothing, and
+ * doorbells are not to ring any more.
+ */
+void virtio_stop(struct virtio_device *dev);
+
 /* Stops the device for good; the transport may be freed then. */
 void virtio_disconnect(struct virtio_device *dev);
 

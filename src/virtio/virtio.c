@@ -68,8 +68,8 @@ virtio_connect(struct virtio_device *dev, struct virtio_transport *t,
 }
 
 /* The type lets go of the queues and of all memory behind them. */
-static void
-stop(struct virtio_device *dev)
+void
+virtio_stop(struct virtio_device *dev)
 {
 	if (!dev->live)
 		return;
@@ -372,7 +372,7 @@ static const struct status_step {
 	bool (*allowed)(struct virtio_device *dev);
 	void (*entered)(struct virtio_device *dev);
 } status_step[] = {
-	{ .bit = VIRTIO_STATUS_FAILED, .entered = stop },
+	{ .bit = VIRTIO_STATUS_FAILED, .entered = virtio_stop },
 	{ .bit = VIRTIO_STATUS_ACKNOWLEDGE },
 	{ .bit = VIRTIO_STATUS_DRIVER,
 	  .needs = VIRTIO_STATUS_ACKNOWLEDGE,
@@ -431,7 +431,7 @@ virtio_set_status(struct virtio_device *dev, uint8_t val)
 void
 virtio_reset(struct virtio_device *dev)
 {
-	stop(dev);
+	virtio_stop(dev);
 	for (unsigned i = 0; i < dev->nqueue; i++)
 		queue_init(&dev->queue[i]);
 	dev->features = 0;
