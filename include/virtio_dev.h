@@ -13,6 +13,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "ratelimit.h"
+
+struct disk;
 struct memory;
 struct reactor;
 struct virtio_device;
@@ -40,5 +43,32 @@ int rng_new(const struct memory *mem, struct reactor *r, const struct rng_backen
 	    const struct rng_config *cfg, struct rng **ret);
 struct virtio_device *rng_device(struct rng *rng);
 void rng_free(struct rng *rng);
+
+/* ---- disk (virtio 1.2, 5.2), src/virtio/blk.c ---- */
+
+enum { BLK_QUEUES_MAX = 64, BLK_SERIAL_MAX = 20 };
+
+struct blk_config {
+	const char *name;   /* "disk0" */
+	unsigned queues;    /* 1 to BLK_QUEUES_MAX */
+	const char *serial; /* as the guest sees it: cut after BLK_SERIAL_MAX bytes */
+	struct rate_limit_config rate;
+};
+
+struct blk;
+
+/* The disk (disk.h) is the device's from then on, unless this fails. */
+int blk_new(const struct memory *mem, struct reactor *r, struct disk *disk,
+	    const struct blk_config *cfg, struct blk **ret);
+struct virtio_device *blk_device(struct blk *blk);
+
+/*
+ * Once the device is stopped: whatever the driver was told is written is durable on
+ * return, as far as the disk's cache mode has it.  Costs nothing if it is already.
+ */
+int blk_sync(struct blk *blk);
+
+/* Frees the disk, too. */
+void blk_free(struct blk *blk);
 
 #endif
