@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What of the guest's frames libslirp gets to see.  It is an old stack that was not
+ * written against a hostile guest; what no honest guest needs is kept from it.
+ */
+#include "net_user_priv.h"
+#include "util.h"
+
+enum {
+	ETH_LEN = 14,
+	ETH_ARP = 0x0806,
+	ETH_IP = 0x0800,
+	ETH_IP6 = 0x86dd,
+	IP_LEN = 20,
+	IP_FRAGMENT = 0xbfff, /* anything but "do not" */
+	IP6_LEN = 40,
+	TCP_LEN = 20,
+	TCP_FLAGS = 13, /* offset */
+	TCP_URG = 0x20,
+	/* It keeps the pieces of datagrams that are not complete for half a minute, all. */
+	FRAGMENT_RATE = 200,
+	FRAGMENT_BURST = 2048,
+};
+
+static unsigned
+be16(const uint8_t *p)
+{
+	return (unsigned)p[0] << 8 | p[1];
+}
+
+/*
+ * Urgent data: libslirp up to 4.9.1 believes the guest's pointer to it and sends what
+ * lies behind its buffer.  Nothing but telnet and rlogin has ever used it.
+ */
+static bool
+tcp_pass(const uint8_t *p, size_t len)
+{
+	return len < TCP_LEN || !(p[TCP_FLAGS] & TCP_URG);
+}
+
+/*
+ * libslirp connects to any address that the guest names.  In 127.0.0.0/8 and 0.0.0.0/8 that
+ * is the host itself.
+ */
+static bool
+ip_pass(struct user_filter *f, const uint8_t *p, size_t len, uint64_t now_ns)
+{
+	size_t header = (size_t)(p[0] & 15) * 4;
+	bool tcp = p[9] == IPPROTO_TCP;
+
+	if (p[16] == 127 || p[16] == 0)
+		return false;
+	if (be16(p + 6) & IP_FRAGMENT)
+		/* Pieces of TCP segments would hide their flags. */
+		return !tcp && token_bucket_take(&f->fragments, 1, now_ns);
+	return !tcp || header >= len || tcp_pass(p + header, len - header);
+}
+
+/* The same: ::, ::1 and the IPv4 addresses in ::/96 and ::ffff:0:0/96. */
+static bool
+ip6_pass(const uint8_t *p, size_t len)
+{
+	static const uint8_t zero[10];
+
+	if (memcmp(p + 24, zero, sizeof(zero)) == 0)
+		return false;
+	return p[6] != IPPROTO_TCP || tcp_pass(p + IP6_LEN, len - IP6_LEN);
+}
+
+bool
+user_filter_pass(struct user_filter *f, const uint8_t *frame, size_t len, uint64_t now_ns)
+{
+	if (len < ETH_LEN || len > USER_FRAME_MAX)
+		return false;
+	const uint8_t *p = frame + ETH_LEN;
+	len -= ETH_LEN;
+	switch (be16(frame + 12)) {
+	case ETH_ARP:
+		return true;
+	case ETH_IP:
+		return len >= IP_LEN && ip_pass(f, p, len, now_ns);
+	case ETH_IP6:
+		return len >= IP6_LEN && ip6_pass(p, len);
+	default:
+		return false;
+	}
+}
+
+void
+user_filter_init(struct user_filter *f, uint64_t now_ns)
+{
+	token_bucket_init(&f->fragments, FRAGMENT_RATE, FRAGMENT_BURST, now_ns);
+}
