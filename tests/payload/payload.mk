@@ -24,10 +24,10 @@ payload-run: payloads $(B)/vmm
 	$(Q)tests/payload/run --arch $(ARCH) --vmm $(B)/vmm $(PAYLOAD_ARGS)
 
 # The runner is static, so that it runs in the lab.
-$(PAYLOAD_DIR)/run: tests/payload/host/run.c $(PAYLOAD_DIR)/flags
+$(PAYLOAD_DIR)/run: tests/payload/host/run.c tests/payload/host/tests.c tests/payload/host/run.h $(PAYLOAD_DIR)/flags
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
-	$(Q)$(PAYLOAD_CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -O2 -g -static -o $@ $<
+	$(Q)$(PAYLOAD_CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -O2 -g -static -o $@ $(filter %.c,$^)
 
 $(PAYLOAD_DIR)/%.c.o: tests/payload/%.c $(PAYLOAD_DIR)/flags
 	@mkdir -p $(@D)

@@ -86,6 +86,12 @@ ioapic_base(void)
 	return base;
 }
 
+uint64_t
+irqchip_base(void)
+{
+	return ioapic_base();
+}
+
 uint32_t
 ioapic_read(unsigned reg)
 {

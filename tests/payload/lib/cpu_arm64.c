@@ -30,6 +30,18 @@ cmdline(void)
 	return line ? line : "";
 }
 
+uint64_t
+ram_end(void)
+{
+	struct fdt_iter it = { 0 };
+	struct fdt_node node;
+
+	while (fdt_each(&it, &node))
+		if (fdt_is(&node.device_type, "memory"))
+			return fdt_reg(&node, 0) + fdt_cells(&node.reg, 2, 2);
+	return 0;
+}
+
 static uint64_t
 uart_base(void)
 {

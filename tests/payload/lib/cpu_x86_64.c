@@ -22,6 +22,22 @@ cmdline(void)
 	return pvh_info->cmdline ? (const char *)pvh_info->cmdline : "";
 }
 
+/* hvm_memmap_table_entry */
+uint64_t
+ram_end(void)
+{
+	const struct {
+		uint64_t addr, len;
+		uint32_t type, reserved;
+	} *e = (const void *)pvh_info->memmap;
+	uint64_t end = 0;
+
+	for (unsigned i = 0; i < pvh_info->memmap_entries; i++)
+		if (e[i].type == 1 && e[i].addr < 1ull << 32)
+			end = e[i].addr + e[i].len;
+	return end;
+}
+
 uint8_t
 uart_read(unsigned reg)
 {

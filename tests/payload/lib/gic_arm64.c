@@ -42,6 +42,12 @@ gic_version(void)
 	return gic.version;
 }
 
+uint64_t
+irqchip_base(void)
+{
+	return gic_version() ? gic.dist : 0;
+}
+
 /* This CPU's redistributor: the one with its affinity. */
 uint64_t
 gic_redistributor(void)

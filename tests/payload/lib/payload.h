@@ -126,6 +126,10 @@ int memcmp(const void *a, const void *b, size_t n);
 size_t strlen(const char *s);
 /* RAM behind the image, zero, for ever: there is no free(). */
 void *ram_alloc(size_t len, size_t align);
+/* The first address behind RAM (below 4 GiB). */
+uint64_t ram_end(void);
+/* Registers of the interrupt controller. */
+uint64_t irqchip_base(void);
 int strcmp(const char *a, const char *b);
 
 static inline uint8_t
