@@ -35,7 +35,6 @@ struct net_user {
 	Slirp *slirp;
 	const char *name;
 	struct ratelimit said;
-	struct user_filter filter;
 	struct user_watch watch;
 	struct reactor_timer timer; /* of libslirp's TCP */
 	struct reactor_defer turn;
@@ -283,7 +282,7 @@ user_send(struct net_back *b, unsigned pair, const struct iovec *iov, unsigned n
 		memcpy(u->frame + len, (const uint8_t *)iov[i].iov_base + off, n);
 		len += n;
 	}
-	if (!user_filter_pass(&u->filter, u->frame, len, reactor_now_ns(u->r)))
+	if (!user_filter_pass(u->frame, len))
 		return 0;
 	if (user_watch_full(&u->watch))
 		input_without_sockets(u, len);
@@ -430,7 +429,6 @@ net_user_new(struct reactor *r, const struct net_user_config *cfg, struct net_ba
 	u->timer.cb = on_timer;
 	u->turn.cb = on_turn;
 	u->watch.io.cb = on_ready;
-	user_filter_init(&u->filter, reactor_now_ns(r));
 	rc = user_watch_init(&u->watch, r);
 	if (rc) {
 		free(u);

@@ -3,8 +3,9 @@
  * What of the guest's frames libslirp gets to see.  It is an old stack that was not
  * written against a hostile guest; what no honest guest needs is kept from it.
  */
+#include <string.h>
+
 #include "net_user_priv.h"
-#include "util.h"
 
 enum {
 	ETH_LEN = 14,
@@ -17,9 +18,6 @@ enum {
 	TCP_LEN = 20,
 	TCP_FLAGS = 13, /* offset */
 	TCP_URG = 0x20,
-	/* It keeps the pieces of datagrams that are not complete for half a minute, all. */
-	FRAGMENT_RATE = 200,
-	FRAGMENT_BURST = 2048,
 };
 
 static unsigned
@@ -39,21 +37,21 @@ tcp_pass(const uint8_t *p, size_t len)
 }
 
 /*
- * libslirp connects to any address that the guest names.  In 127.0.0.0/8 and 0.0.0.0/8 that
- * is the host itself.
+ * libslirp connects to any address that the guest names.  In 127.0.0.0/8 and 0.0.0.0/8
+ * that is the host itself.
+ *
+ * Pieces of datagrams: it keeps all that are not complete for half a minute, and 4.7.0
+ * as Debian builds it follows a pointer of the guest's making when the last piece comes
+ * first.  A guest that finds out the path's MTU, as all do for TCP, sends none.
  */
 static bool
-ip_pass(struct user_filter *f, const uint8_t *p, size_t len, uint64_t now_ns)
+ip_pass(const uint8_t *p, size_t len)
 {
 	size_t header = (size_t)(p[0] & 15) * 4;
-	bool tcp = p[9] == IPPROTO_TCP;
 
-	if (p[16] == 127 || p[16] == 0)
+	if (p[16] == 127 || p[16] == 0 || (be16(p + 6) & IP_FRAGMENT))
 		return false;
-	if (be16(p + 6) & IP_FRAGMENT)
-		/* Pieces of TCP segments would hide their flags. */
-		return !tcp && token_bucket_take(&f->fragments, 1, now_ns);
-	return !tcp || header >= len || tcp_pass(p + header, len - header);
+	return p[9] != IPPROTO_TCP || header >= len || tcp_pass(p + header, len - header);
 }
 
 /* The same: ::, ::1 and the IPv4 addresses in ::/96 and ::ffff:0:0/96. */
@@ -68,7 +66,7 @@ ip6_pass(const uint8_t *p, size_t len)
 }
 
 bool
-user_filter_pass(struct user_filter *f, const uint8_t *frame, size_t len, uint64_t now_ns)
+user_filter_pass(const uint8_t *frame, size_t len)
 {
 	if (len < ETH_LEN || len > USER_FRAME_MAX)
 		return false;
@@ -78,16 +76,10 @@ user_filter_pass(struct user_filter *f, const uint8_t *frame, size_t len, uint64
 	case ETH_ARP:
 		return true;
 	case ETH_IP:
-		return len >= IP_LEN && ip_pass(f, p, len, now_ns);
+		return len >= IP_LEN && ip_pass(p, len);
 	case ETH_IP6:
 		return len >= IP6_LEN && ip6_pass(p, len);
 	default:
 		return false;
 	}
-}
-
-void
-user_filter_init(struct user_filter *f, uint64_t now_ns)
-{
-	token_bucket_init(&f->fragments, FRAGMENT_RATE, FRAGMENT_BURST, now_ns);
 }

@@ -14,7 +14,6 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#include "ratelimit.h"
 #include "reactor.h"
 
 enum {
@@ -26,15 +25,8 @@ enum {
 
 /* ---- net_user_filter.c: pure ---- */
 
-struct user_filter {
-	struct token_bucket fragments;
-};
-
-void user_filter_init(struct user_filter *f, uint64_t now_ns);
-
 /* May libslirp see this frame of the guest? */
-bool user_filter_pass(struct user_filter *f, const uint8_t *frame, size_t len,
-		      uint64_t now_ns);
+bool user_filter_pass(const uint8_t *frame, size_t len);
 
 /* ---- net_user_queue.c: pure ---- */
 

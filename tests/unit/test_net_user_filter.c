@@ -14,10 +14,7 @@
 static bool
 passes(const struct frame *f)
 {
-	struct user_filter filter;
-
-	user_filter_init(&filter, 0);
-	return user_filter_pass(&filter, f->b, f->len, 0);
+	return user_filter_pass(f->b, f->len);
 }
 
 static void
@@ -60,22 +57,20 @@ static void
 test_frames_of_any_length_are_harmless(void **state)
 {
 	static const unsigned type[] = { 0x0806, 0x0800, 0x86dd };
-	struct user_filter filter;
 
 	(void)state;
-	user_filter_init(&filter, 0);
 	for (size_t len = 0; len <= 1600; len++) {
 		uint8_t *exact = malloc(len ? len : 1); /* ASan sees the end */
 
 		memset(exact, 0x45, len);
 		for (unsigned i = 0; i < ARRAY_SIZE(type) && len >= 14; i++) {
 			put16(exact + 12, type[i]);
-			bool pass = user_filter_pass(&filter, exact, len, 0);
+			bool pass = user_filter_pass(exact, len);
 			if (len > 1514)
 				assert_false(pass);
 		}
 		if (len < 14)
-			assert_false(user_filter_pass(&filter, exact, len, 0));
+			assert_false(user_filter_pass(exact, len));
 		free(exact);
 	}
 }
@@ -154,43 +149,21 @@ test_urgent_data_does_not_pass(void **state)
 	assert_false(passes(&six));
 }
 
+/* libslirp 4.7.0 of Debian follows the second one's payload as a pointer. */
 static void
-test_pieces_of_tcp_do_not_pass(void **state)
+test_pieces_of_datagrams_do_not_pass(void **state)
 {
-	static const unsigned off[] = { 0x2000, 0x0001, 0x1fff, 0x8000, 0x3fff };
+	static const unsigned off[] = { 0x2000, 0x0003, 0x1fff, 0x8000, 0x3fff };
 	struct frame f;
 
 	(void)state;
+	frame_udp(&f, GUEST_IP, 1, ROUTER_IP, 2, "yyyyyyyy", 8);
 	for (unsigned i = 0; i < ARRAY_SIZE(off); i++) {
-		tcp_frame(&f, ROUTER_IP, TCP_ACK);
 		put16(f.b + ETH + 6, off[i]);
 		assert_false(passes(&f));
 	}
 	put16(f.b + ETH + 6, 0x4000); /* do not fragment */
 	assert_true(passes(&f));
-}
-
-/* libslirp keeps them all. */
-static void
-test_pieces_of_datagrams_are_bounded(void **state)
-{
-	struct user_filter filter;
-	struct frame f;
-	unsigned n = 0;
-
-	(void)state;
-	user_filter_init(&filter, 0);
-	frame_udp(&f, GUEST_IP, 1, ROUTER_IP, 2, "x", 1);
-	put16(f.b + ETH + 6, 0x2000);
-	for (unsigned i = 0; i < 10000; i++)
-		n += user_filter_pass(&filter, f.b, f.len, 0);
-	assert_int_equal(n, 2048);
-	for (unsigned i = 0; i < 10000; i++)
-		n += user_filter_pass(&filter, f.b, f.len, NSEC_PER_SEC);
-	assert_int_equal(n, 2048 + 200);
-	/* The whole ones are not touched by that. */
-	put16(f.b + ETH + 6, 0);
-	assert_true(user_filter_pass(&filter, f.b, f.len, NSEC_PER_SEC));
 }
 
 int
@@ -203,8 +176,7 @@ main(void)
 		cmocka_unit_test(test_names_of_the_host_s_loopback_do_not_pass),
 		cmocka_unit_test(test_nor_do_those_of_ipv6),
 		cmocka_unit_test(test_urgent_data_does_not_pass),
-		cmocka_unit_test(test_pieces_of_tcp_do_not_pass),
-		cmocka_unit_test(test_pieces_of_datagrams_are_bounded),
+		cmocka_unit_test(test_pieces_of_datagrams_do_not_pass),
 	};
 
 	return cmocka_run_group_tests_name("net_user_filter", tests, NULL, NULL);
