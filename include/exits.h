@@ -65,10 +65,10 @@ int mailbox_post(struct mailboxes *m, const struct exit *x);
 /* From now on nothing waits in this mailbox. */
 void mailbox_stop(struct mailboxes *m, unsigned vcpu);
 
-/* Counters for --stats. */
+/* Counters for --stats: what a vCPU waited for, and what it did not. */
 struct mailbox_stats {
 	uint64_t served[EXIT_KINDS];
-	uint64_t posted;
+	uint64_t posted[EXIT_KINDS];
 };
 void mailboxes_stats(const struct mailboxes *m, struct mailbox_stats *ret);
 

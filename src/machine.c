@@ -293,21 +293,34 @@ machine_run(struct machine *m)
 void
 machine_write_stats(const struct machine *m, FILE *out)
 {
-	static const struct {
-		enum exit_kind kind;
-		const char *name;
-	} row[] = {
-		{ EXIT_PIO_READ, "pio_read" },     { EXIT_PIO_WRITE, "pio_write" },
-		{ EXIT_MMIO_READ, "mmio_read" },   { EXIT_MMIO_WRITE, "mmio_write" },
-		{ EXIT_IOAPIC_EOI, "ioapic_eoi" },
-	};
 	struct mailbox_stats s;
 
 	mailboxes_stats(m->mailboxes, &s);
-	fprintf(out, "{\"exits\": {\"posted\": %" PRIu64, s.posted);
+	const struct {
+		const char *name;
+		uint64_t n;
+	} row[] = {
+		/* What it cost, */
+		{ "posted", s.posted[EXIT_PIO_WRITE] + s.posted[EXIT_MMIO_WRITE] },
+		{ "forwarded_read", s.served[EXIT_PIO_READ] + s.served[EXIT_MMIO_READ] },
+		{ "forwarded_write",
+		  s.served[EXIT_PIO_WRITE] + s.served[EXIT_MMIO_WRITE] },
+		{ "ioapic_eoi", s.served[EXIT_IOAPIC_EOI] },
+		{ "ioeventfd", m->doorbells_rung },
+		/* and the same, but for the last two, by address space. */
+		{ "pio_posted", s.posted[EXIT_PIO_WRITE] },
+		{ "pio_read", s.served[EXIT_PIO_READ] },
+		{ "pio_write", s.served[EXIT_PIO_WRITE] },
+		{ "mmio_posted", s.posted[EXIT_MMIO_WRITE] },
+		{ "mmio_read", s.served[EXIT_MMIO_READ] },
+		{ "mmio_write", s.served[EXIT_MMIO_WRITE] },
+	};
+
+	fprintf(out, "{\"exits\": {");
 	for (unsigned i = 0; i < ARRAY_SIZE(row); i++)
-		fprintf(out, ", \"%s\": %" PRIu64, row[i].name, s.served[row[i].kind]);
-	fprintf(out, ", \"ioeventfd\": %" PRIu64 "}, \"devices\": {", m->doorbells_rung);
+		fprintf(out, "%s\"%s\": %" PRIu64, i > 0 ? ", " : "", row[i].name,
+			row[i].n);
+	fprintf(out, "}, \"devices\": {");
 	machine_virtio_write_stats(m, out);
 	fprintf(out, "}}\n");
 }

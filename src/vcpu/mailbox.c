@@ -170,7 +170,7 @@ drain_posted(struct mailboxes *m, struct mailbox *mb)
 		struct exit x = mb->ring[tail % MAILBOX_POSTED_MAX];
 
 		atomic_store_explicit(&mb->tail, tail + 1, memory_order_release);
-		m->stats.posted++;
+		m->stats.posted[x.kind]++;
 		m->sink.serve(m->sink.arg, &x);
 	}
 }
