@@ -121,6 +121,10 @@ struct config {
 		enum config_gic gic;      /* arm64 */
 	} irqchip;
 	struct {
+		bool pages;         /* registers are memory that the guest reads */
+		bool legacy_config; /* ports CF8h and CFCh, x86_64 */
+	} pci;
+	struct {
 		enum config_serial backend;
 		char *ready; /* or NULL */
 	} serial;

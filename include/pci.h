@@ -96,6 +96,8 @@ enum pci_bar_flags {
 	PCI_BAR_IO = 1 << 0,
 	PCI_BAR_64 = 1 << 1, /* takes the next BAR, too */
 	PCI_BAR_PREFETCH = 1 << 2,
+	/* Reads have no side effects: wants a place among the segment's images. */
+	PCI_BAR_IMAGE = 1 << 3,
 };
 
 struct pci_bar {
@@ -164,8 +166,8 @@ unsigned pci_add_cap(struct pci_function *fn, uint8_t id, const void *body,
 		     const uint8_t *wmask, unsigned len);
 
 /* Appends the MSI-X capability: table and pending array at these places. */
-void pci_add_msix(struct pci_function *fn, struct msix *m, unsigned bar,
-		  uint32_t table_off, uint32_t pba_off);
+void pci_add_msix(struct pci_function *fn, struct msix *m, unsigned table_bar,
+		  uint32_t table_off, unsigned pba_bar, uint32_t pba_off);
 
 /*
  * A level on the function's INTx pin.  The line follows, unless INTX_DISABLE is set or
@@ -213,6 +215,25 @@ struct pci_slot {
 	const struct irq_line *irq; /* NULL: no pin */
 	const struct pci_function *fn;
 	uint64_t bar_base[PCI_BARS]; /* where it was put at attach */
+	/*
+	 * What the guest reads there without an exit, bar[].len bytes; NULL: its
+	 * reads exit.  Written by page.h.
+	 */
+	uint8_t *bar_image[PCI_BARS];
+};
+
+/*
+ * Memory that the guest reads, and does not write, at window: the images of BARs, one
+ * behind the other, so that they are one memory slot.  It stays there whatever the
+ * guest does to the BARs.  A BAR that was moved away is served by exits.  Where
+ * another comes to decode over the images, its reads would find the wrong bytes:
+ * covered() is called, once, and has to take the memory out of the guest's sight.
+ */
+struct pci_images {
+	struct pci_window window; /* of no bus; len 0: none */
+	uint8_t *hva;
+	void (*covered)(void *arg);
+	void *arg;
 };
 
 struct pci_segment {
@@ -222,6 +243,8 @@ struct pci_segment {
 	struct msi_sink msi;
 	uint64_t ecam_base;
 	uint8_t *ecam; /* PCI_ECAM_LEN bytes, page aligned, or NULL */
+	struct pci_images images;
+	bool images_covered;
 	struct pci_window window[PCI_WINDOWS];
 	struct pci_function bridge; /* the host bridge, device 0 */
 	struct pci_function *fn[PCI_DEVICES];
@@ -241,6 +264,7 @@ struct pci_segment_config {
 	 * written to.
 	 */
 	uint8_t *ecam;
+	struct pci_images images;
 	struct pci_window window[PCI_WINDOWS];
 };
 

@@ -50,16 +50,14 @@ struct virtio_doorbell_ops {
 /* ---- PCI ---- */
 
 enum {
-	VIRTIO_PCI_BAR_LEN = 0x4000,
-	/* The first two pages of the BAR have no side effects when read. */
+	/* Of the first BAR: configuration and MSI-X table.  Reads have no side effects. */
 	VIRTIO_PCI_IMAGE_LEN = 0x2000,
+	/* Of the next: what has side effects. */
+	VIRTIO_PCI_EVENT_LEN = 0x2000,
 };
 
 struct virtio_pci_config {
 	bool transitional; /* legacy interface beside the modern one */
-	/* VIRTIO_PCI_IMAGE_LEN bytes, page aligned, that may be mapped read-only at the
-	 * start of the BAR; NULL: not wanted, reads are served by exits. */
-	uint8_t *image;
 	const struct virtio_doorbell_ops *doorbell; /* NULL: every write exits */
 	void *doorbell_arg;
 };
@@ -72,7 +70,7 @@ int virtio_pci_new(struct pci_bus *bus, struct virtio_device *dev,
 		   const struct virtio_pci_config *cfg, struct virtio_pci **ret);
 void virtio_pci_free(struct virtio_pci *vp);
 const struct pci_slot *virtio_pci_slot(const struct virtio_pci *vp);
-/* The BAR that has the image at its start: 0, or 1 if transitional. */
+/* The BAR of the image, and the one behind it of the events: 0, or 1 if transitional. */
 unsigned virtio_pci_bar(const struct virtio_pci *vp);
 
 /* ---- MMIO ---- */

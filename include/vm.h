@@ -25,9 +25,15 @@ void vm_free(struct vm *vm);
 
 enum vm_map_flags { VM_MAP_READONLY = 1 << 0 };
 
+/* Does it know VM_MAP_READONLY? */
+bool vm_has_readonly(const struct vm *vm);
+
 /* One memory slot. All of them before the irqchip. */
 int vm_map(struct vm *vm, uint64_t gpa, void *hva, size_t len, unsigned flags,
 	   struct err *e);
+
+/* Removes the slot that was mapped at gpa. Waits for a grace period of the host. */
+void vm_unmap(struct vm *vm, uint64_t gpa);
 
 /*
  * A write of len bytes (0: any) at addr, or only of this value, signals fd instead of

@@ -21,6 +21,7 @@ static const struct config_section sections[] = {
 	{ .name = "memory", .help = "Guest RAM." },
 	{ .name = "boot", .help = "What the guest boots." },
 	{ .name = "irqchip", .help = "The interrupt controller." },
+	{ .name = "pci", .help = "The PCI host bridge." },
 	{ .name = "serial", .help = "The serial port." },
 	{
 		.name = "rng",
@@ -165,6 +166,25 @@ static const struct keyword keywords[] = {
 		.names = gic_names,
 		FIELD(irqchip.gic),
 		.help = "Version of the generic interrupt controller.",
+	},
+	{
+		/* doc/adr/0010-virtio-pci-pages.md */
+		.section = "pci",
+		.key = "pages",
+		.type = KEYWORD_BOOL,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "yes",
+		FIELD(pci.pages),
+		.help = "Let the guest read registers as memory, without exits.",
+	},
+	{
+		.section = "pci",
+		.key = "legacy-config",
+		.type = KEYWORD_BOOL,
+		.arch = CONFIG_ARCH_X86_64,
+		.def = "no",
+		FIELD(pci.legacy_config),
+		.help = "Configuration space by the ports of old PCs, too.",
 	},
 	{
 		.section = "serial",

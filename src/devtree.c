@@ -302,7 +302,6 @@ write_pci_interrupts(struct writer *w)
 	prop_cells(w, "interrupt-map-mask", PCI_CELL_DEVICE, 0, 0, 7);
 }
 
-/* Nothing says that what is set up must stay: Linux may move BARs as it likes. */
 static void
 write_pci(struct writer *w)
 {
@@ -336,6 +335,12 @@ write_chosen(struct writer *w)
 
 	node_begin(w, "chosen");
 	prop_string(w, "bootargs", dt->cmdline);
+	/*
+	 * Not in the bridge's node: Linux before 6.11 looks only here.  Else it would
+	 * give every BAR a new address, away from the images that it could read there.
+	 */
+	if (dt->pci != NULL)
+		prop_cells(w, "linux,pci-probe-only", 1);
 	if (dt->initrd_len != 0) {
 		prop_quads(w, "linux,initrd-start", dt->initrd_gpa);
 		prop_quads(w, "linux,initrd-end", dt->initrd_gpa + dt->initrd_len);

@@ -116,6 +116,8 @@ make_memory(struct machine *m, struct err *e)
 	for (unsigned i = 0; rc == 0 && i < n; i++)
 		rc = vm_map(m->vm, m->memory.range[i].gpa, m->memory.range[i].hva,
 			    m->memory.range[i].len, 0, e);
+	if (rc == 0 && machine_virtio_images(m->cfg) > 0)
+		rc = machine_pages_new(m, e);
 	return rc;
 }
 

@@ -49,6 +49,14 @@ struct machine_virtio {
 	struct virtio_mmio *mmio;
 };
 
+/* What the guest reads of PCI without an exit; hva NULL: nothing. */
+struct machine_pages {
+	uint64_t gpa;
+	uint8_t *hva; /* images of BARs, then the ECAM window */
+	size_t len;
+	size_t images_len;
+};
+
 struct doorbell;
 
 struct machine {
@@ -66,6 +74,8 @@ struct machine {
 	struct vcpu_env vcpu_env;
 	struct vcpu **vcpu;      /* cfg->cpu.count of them */
 	struct pci_segment *pci; /* NULL: no device needs it */
+	struct pci_cf8 pci_cf8;
+	struct machine_pages pages;
 	struct pci_bus pci_bus[MACHINE_PCI_BUSES];
 	struct machine_virtio virtio[CONFIG_NAMED_MAX];
 	unsigned nvirtio;
@@ -103,12 +113,19 @@ void machine_arch_pci(const struct machine *m, struct machine_pci_layout *ret);
 /* Makes m->pci and its buses; src/machine_pci.c. */
 int machine_pci_new(struct machine *m, struct err *e);
 
+/* Memory for reads that do not exit, if PCI is wanted; src/machine_pages.c. */
+int machine_pages_new(struct machine *m, struct err *e);
+void machine_pages_show(struct machine *m, struct pci_segment_config *sc);
+void machine_pages_free(struct machine *m);
+
 /* For the transports; the argument is the machine; src/machine_doorbell.c. */
 extern const struct virtio_doorbell_ops machine_doorbell_ops;
 void machine_doorbells_free(struct machine *m);
 
 /* Makes and attaches the devices of the named sections; src/machine_virtio.c. */
 int machine_virtio_new(struct machine *m, struct err *e);
+/* How many of them are PCI functions, each with a page image. */
+unsigned machine_virtio_images(const struct config *cfg);
 void machine_virtio_free(struct machine *m);
 /* Their counters, as the members of a JSON object. */
 void machine_virtio_write_stats(const struct machine *m, FILE *out);

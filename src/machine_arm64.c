@@ -11,8 +11,8 @@
  *	0a000000   virtio-mmio: 32 slots of 4 KiB, each with its own interrupt
  *	0c000000   GICv3 redistributors: 128 KiB for each of up to 512 CPUs
  *	10000000   PCI: 32-bit memory, then at
- *	3eff0000   the window to its I/O ports
  *	3f000000   ECAM of one bus
+ *	3f100000   the window to its I/O ports
  *	40000000   nothing
  *	80000000   RAM; the device tree lies in it where boot.h says
  *	above it   PCI: 64-bit memory, at a multiple of 32 GiB, where RAM leaves room
@@ -40,8 +40,8 @@ enum {
 	VIRTIO_LEN = 0x1000,
 	VIRTIO_SPI = 16,
 	PCI_GPA = 0x10000000,
-	PCI_IO_GPA = 0x3eff0000,
 	PCI_ECAM_GPA = 0x3f000000,
+	PCI_IO_GPA = 0x3f100000,
 };
 #define RAM_END_MAX (1ull << 40)
 
@@ -103,7 +103,7 @@ machine_arch_pci(const struct machine *m, struct machine_pci_layout *ret)
 		.window = {
 			[PCI_WINDOW_IO] = { .base = 0x1000, .len = 0xf000 },
 			[PCI_WINDOW_MEM32] = { .base = PCI_GPA,
-					       .len = PCI_IO_GPA - PCI_GPA },
+					       .len = PCI_ECAM_GPA - PCI_GPA },
 			[PCI_WINDOW_PREFETCH] = { .base = high, .len = room },
 		},
 		.gsi = spi,

@@ -8,16 +8,19 @@
 #include "machine_arch.h"
 #include "util.h"
 
-/* Who gets which device numbers, lines and quarters of the windows. */
+/*
+ * Who gets which device numbers, lines and quarters of the windows: passthrough the
+ * first half, whose base is aligned best; virtio-pci the end, where the images lie.
+ */
 static const struct {
 	const char *name;
 	uint8_t first, last;
 	uint8_t line, nline;
 	uint8_t quarter, nquarter;
 } bus_table[MACHINE_PCI_BUSES] = {
-	[MACHINE_PCI_VIRTIO] = { "virtio-pci", 1, 15, 0, 4, 0, 1 },
-	[MACHINE_PCI_EMULATED] = { "emulated-pci", 16, 23, 4, 2, 1, 1 },
-	[MACHINE_PCI_PASSTHROUGH] = { "passthrough", 24, 31, 6, 2, 2, 2 },
+	[MACHINE_PCI_VIRTIO] = { "virtio-pci", 1, 15, 0, 4, 3, 1 },
+	[MACHINE_PCI_EMULATED] = { "emulated-pci", 16, 23, 4, 2, 2, 1 },
+	[MACHINE_PCI_PASSTHROUGH] = { "passthrough", 24, 31, 6, 2, 0, 2 },
 };
 
 static void
@@ -43,6 +46,9 @@ make_buses(struct machine *m, const struct machine_pci_layout *layout)
 			};
 		}
 	}
+	/* Directly below the ECAM window, which ends the window of 32-bit memory. */
+	m->pci_bus[MACHINE_PCI_VIRTIO].window[PCI_WINDOW_MEM32].len -=
+		m->pci->images.window.len;
 }
 
 /* A CPU without ports reaches those of the window through memory. */
@@ -96,9 +102,12 @@ machine_pci_new(struct machine *m, struct err *e)
 	machine_arch_pci(m, &layout);
 	sc.ecam_base = layout.ecam_base;
 	memcpy(sc.window, layout.window, sizeof(sc.window));
+	machine_pages_show(m, &sc);
 	rc = pci_segment_init(m->pci, &sc);
 	if (rc == 0)
 		rc = add_io_window(m, layout.io_gpa);
+	if (rc == 0 && m->cfg->pci.legacy_config)
+		rc = pci_cf8_init(&m->pci_cf8, m->pci);
 	if (rc)
 		return err_set(e, -rc, "PCI host bridge: %s", strerror(-rc));
 	make_buses(m, &layout);

@@ -26,14 +26,14 @@ is_pci(enum config_transport transport)
 	return transport <= CONFIG_TRANSPORT_TRANSITIONAL;
 }
 
-static bool
-wants_pci(const struct config *cfg)
+unsigned
+machine_virtio_images(const struct config *cfg)
 {
-	bool any = false;
+	unsigned n = 0;
 
 	for (unsigned i = 0; i < cfg->named_count; i++)
-		any |= is_pci(config_transport(cfg, &cfg->named[i]));
-	return any;
+		n += is_pci(config_transport(cfg, &cfg->named[i]));
+	return n;
 }
 
 static int
@@ -128,7 +128,7 @@ make_device(struct machine *m, const struct config_named *named, struct err *e)
 int
 machine_virtio_new(struct machine *m, struct err *e)
 {
-	int rc = wants_pci(m->cfg) ? machine_pci_new(m, e) : 0;
+	int rc = machine_virtio_images(m->cfg) > 0 ? machine_pci_new(m, e) : 0;
 
 	for (unsigned i = 0; rc == 0 && i < m->cfg->named_count; i++)
 		rc = make_device(m, &m->cfg->named[i], e);
@@ -147,6 +147,7 @@ machine_virtio_free(struct machine *m)
 	}
 	machine_doorbells_free(m);
 	free(m->pci);
+	machine_pages_free(m);
 }
 
 static void

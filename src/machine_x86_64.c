@@ -154,6 +154,7 @@ machine_arch_tables(struct machine *m, uint64_t *ret, struct err *e)
 		.ioapic_id = 0,
 		.slots = &m->slots,
 		.pci = m->pci,
+		.pci_legacy_config = m->cfg->pci.legacy_config,
 	};
 	uint8_t *buf = memory_ptr(&m->memory, X86_ACPI_GPA, X86_ACPI_LEN);
 	size_t len;

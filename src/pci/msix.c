@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "irqchip.h"
+#include "page.h"
 #include "util.h"
 
 /* A table entry (PCI 3.0, 6.8.2.6 to 6.8.2.9). */
@@ -23,17 +24,10 @@ static const uint32_t word_mask[MSIX_ENTRY_LEN / 4] = {
 	CTRL_MASK,
 };
 
-/* The guest may read the table while it is written: whole words only. */
 static uint32_t
 word_get(const struct msix *m, unsigned off)
 {
-	return __atomic_load_n((uint32_t *)(void *)(m->table + off), __ATOMIC_RELAXED);
-}
-
-static void
-word_set(struct msix *m, unsigned off, uint32_t v)
-{
-	__atomic_store_n((uint32_t *)(void *)(m->table + off), v, __ATOMIC_RELAXED);
+	return page_load32(m->table + off);
 }
 
 static bool
@@ -61,7 +55,9 @@ static void
 table_clear(struct msix *m)
 {
 	for (unsigned off = 0; off < m->n * MSIX_ENTRY_LEN; off += 4)
-		word_set(m, off, off % MSIX_ENTRY_LEN == ENTRY_CTRL ? CTRL_MASK : 0);
+		page_store32(m->table + off,
+			     off % MSIX_ENTRY_LEN == ENTRY_CTRL ? CTRL_MASK : 0);
+	page_publish(m->table, m->n * MSIX_ENTRY_LEN);
 }
 
 void
@@ -173,8 +169,10 @@ msix_table_write(struct msix *m, uint64_t off, unsigned len, uint64_t val)
 		uint32_t bits = (uint32_t)(val >> (done * 8)) << shift;
 
 		bits = (word_get(m, word) & ~mask) | (bits & mask);
-		word_set(m, word, bits & word_mask[word % MSIX_ENTRY_LEN / 4]);
+		page_store32(m->table + word,
+			     bits & word_mask[word % MSIX_ENTRY_LEN / 4]);
 	}
+	page_publish(m->table + off, len);
 	/* An access may touch two entries, if it is not aligned. */
 	unsigned first = (unsigned)off / MSIX_ENTRY_LEN;
 	unsigned last = ((unsigned)off + len - 1) / MSIX_ENTRY_LEN;

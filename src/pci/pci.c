@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "page.h"
 #include "pci_internal.h"
 #include "util.h"
 
@@ -27,16 +28,12 @@ enum {
 
 /* ---- the image: written in whole aligned words ---- */
 
-static uint32_t
-word_get(const uint8_t *p)
-{
-	return __atomic_load_n((const uint32_t *)(const void *)p, __ATOMIC_RELAXED);
-}
-
 static void
 word_set(struct pci_function *fn, unsigned off, uint32_t v)
 {
-	__atomic_store_n((uint32_t *)(void *)(fn->image + off), v, __ATOMIC_RELAXED);
+	page_store32(fn->image + off, v);
+	if (fn->image != fn->own)
+		page_publish(fn->image + off, sizeof(v));
 }
 
 /* The part of an access that lies in one word. */
@@ -70,7 +67,8 @@ pci_config_set(struct pci_function *fn, unsigned off, unsigned len, uint32_t val
 
 	assert(p.len == len && off + len <= PCI_CONFIG_LEN);
 	word_set(fn, p.word,
-		 (word_get(fn->image + p.word) & ~p.mask) | ((val << p.shift) & p.mask));
+		 (page_load32(fn->image + p.word) & ~p.mask) |
+			 ((val << p.shift) & p.mask));
 }
 
 uint32_t
@@ -79,7 +77,7 @@ pci_config_get(const struct pci_function *fn, unsigned off, unsigned len)
 	struct piece p = piece_at(off, len);
 
 	assert(p.len == len && off + len <= PCI_CONFIG_LEN);
-	return (word_get(fn->image + p.word) & p.mask) >> p.shift;
+	return (page_load32(fn->image + p.word) & p.mask) >> p.shift;
 }
 
 bool
@@ -203,16 +201,17 @@ pci_add_cap(struct pci_function *fn, uint8_t id, const void *body, const uint8_t
 }
 
 void
-pci_add_msix(struct pci_function *fn, struct msix *m, unsigned bar, uint32_t table_off,
-	     uint32_t pba_off)
+pci_add_msix(struct pci_function *fn, struct msix *m, unsigned table_bar,
+	     uint32_t table_off, unsigned pba_bar, uint32_t pba_off)
 {
 	uint8_t body[MSIX_CAP_LEN - 2];
 	uint8_t wmask[MSIX_CAP_LEN] = { 0 };
 
-	assert(!fn->msix && bar < PCI_BARS && (table_off & 7) == 0 && (pba_off & 7) == 0);
+	assert(!fn->msix && (table_off & 7) == 0 && (pba_off & 7) == 0);
+	assert(table_bar < PCI_BARS && pba_bar < PCI_BARS);
 	le16_put(body, (uint16_t)(m->n - 1));
-	le32_put(body + 2, table_off | bar);
-	le32_put(body + 6, pba_off | bar);
+	le32_put(body + 2, table_off | table_bar);
+	le32_put(body + 6, pba_off | pba_bar);
 	le16_put(wmask + MSIX_CONTROL, MSIX_CONTROL_ENABLE | MSIX_CONTROL_MASK);
 	fn->msix_cap =
 		(uint8_t)pci_add_cap(fn, PCI_CAP_ID_MSIX, body, wmask, MSIX_CAP_LEN);
@@ -255,9 +254,9 @@ written(struct pci_function *fn, const struct piece *p)
 static void
 write_piece(struct pci_function *fn, const struct piece *p, uint32_t val)
 {
-	uint32_t writable = word_get(fn->wmask + p->word) & p->mask;
-	uint32_t clears = word_get(fn->w1c + p->word) & p->mask & val;
-	uint32_t old = word_get(fn->image + p->word);
+	uint32_t writable = page_load32(fn->wmask + p->word) & p->mask;
+	uint32_t clears = page_load32(fn->w1c + p->word) & p->mask & val;
+	uint32_t old = page_load32(fn->image + p->word);
 
 	if (!writable && !clears)
 		return;
@@ -298,10 +297,10 @@ pci_function_reset(struct pci_function *fn)
 {
 	/* All that the guest may have written, but where the BARs were put. */
 	for (unsigned off = 0; off < PCI_CONFIG_LEN; off += 4) {
-		uint32_t mask = word_get(fn->wmask + off);
+		uint32_t mask = page_load32(fn->wmask + off);
 
 		if (mask)
-			word_set(fn, off, word_get(fn->image + off) & ~mask);
+			word_set(fn, off, page_load32(fn->image + off) & ~mask);
 	}
 	pci_config_set(fn, PCI_LATENCY_TIMER, 1, LATENCY);
 	pci_place_bars(fn);

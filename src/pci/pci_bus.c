@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "memory.h"
+#include "page.h"
 #include "pci.h"
 #include "pci_internal.h"
 #include "util.h"
@@ -92,6 +93,21 @@ bar_unmap(struct pci_function *fn, unsigned i)
 	bar_changed(fn, i);
 }
 
+/* Does anything but an image at its own place decode where images are shown? */
+static void
+check_images(struct pci_segment *seg, const struct pci_function *fn, unsigned i)
+{
+	const struct pci_window *w = &seg->images.window;
+	const struct pci_bar *b = &fn->bar[i];
+
+	if (seg->images_covered || (b->flags & PCI_BAR_IO) ||
+	    b->addr == fn->slot->bar_base[i] ||
+	    !ranges_overlap(b->addr, b->len, w->base, w->len))
+		return;
+	seg->images_covered = true;
+	seg->images.covered(seg->images.arg);
+}
+
 /* Where it cannot be, it is not: neither the guest nor its neighbours are disturbed. */
 static void
 bar_map(struct pci_function *fn, unsigned i)
@@ -114,6 +130,7 @@ bar_map(struct pci_function *fn, unsigned i)
 		return;
 	b->addr = addr;
 	b->mapped = true;
+	check_images(fn->seg, fn, i);
 	bar_changed(fn, i);
 }
 
@@ -225,6 +242,7 @@ install(struct pci_segment *seg, struct pci_function *fn, unsigned device)
 
 		memset(page, 0, PCI_ECAM_PAGE);
 		memcpy(page, fn->own, sizeof(fn->own));
+		page_publish(page, PCI_ECAM_PAGE);
 		fn->image = page;
 	}
 	fn->seg = seg;
@@ -262,6 +280,7 @@ pci_segment_init(struct pci_segment *seg, const struct pci_segment_config *cfg)
 		.msi = { .signal = signal_msi, .arg = seg },
 		.ecam_base = cfg->ecam_base,
 		.ecam = cfg->ecam,
+		.images = cfg->images,
 	};
 	for (unsigned k = 0; k < PCI_WINDOWS; k++) {
 		assert(!window_wraps(&cfg->window[k]));
@@ -320,6 +339,39 @@ bar_alloc(struct pci_window *w, const struct pci_bar *b, uint64_t *ret)
 	return 0;
 }
 
+/* What an attach takes BARs from: copies, which count if all of it succeeds. */
+struct supply {
+	struct pci_window window[PCI_WINDOWS];
+	struct pci_window images;
+};
+
+static int
+bar_take(struct supply *s, const struct pci_bar *b, uint64_t *ret)
+{
+	if ((b->flags & PCI_BAR_IMAGE) && bar_alloc(&s->images, b, ret) == 0)
+		return 0;
+	return bar_alloc(window_for(s->window, b), b, ret);
+}
+
+static int
+bars_take(struct supply *s, const struct pci_function *fn, uint8_t *images,
+	  struct pci_slot *slot)
+{
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		const struct pci_bar *b = &fn->bar[i];
+		uint64_t base;
+		int err = b->len ? bar_take(s, b, &base) : 0;
+
+		if (err)
+			return err;
+		if (b->len)
+			slot->bar_base[i] = base;
+		if ((b->flags & PCI_BAR_IMAGE) && in_window(&s->images, base, b->len))
+			slot->bar_image[i] = images + (base - s->images.base);
+	}
+	return 0;
+}
+
 /* A free device number of the bus; 0: there is none. */
 static unsigned
 device_free(const struct pci_bus *bus)
@@ -337,7 +389,7 @@ pci_attach(struct pci_bus *bus, struct pci_function *fn, const struct pci_slot *
 	struct pci_segment *seg = bus->seg;
 	struct pci_slot *slot = &seg->slot[seg->nslot];
 	struct irq_line *line = fn->pin ? &seg->line[seg->nslot] : NULL;
-	struct pci_window window[PCI_WINDOWS];
+	struct supply supply = { .images = seg->images.window };
 	unsigned device = device_free(bus);
 	int err;
 
@@ -354,15 +406,10 @@ pci_attach(struct pci_bus *bus, struct pci_function *fn, const struct pci_slot *
 		.fn = fn,
 	};
 
-	memcpy(window, bus->window, sizeof(window));
-	for (unsigned i = 0; i < PCI_BARS; i++) {
-		const struct pci_bar *b = &fn->bar[i];
-
-		err = b->len ? bar_alloc(window_for(window, b), b, &slot->bar_base[i])
-			     : 0;
-		if (err)
-			return err;
-	}
+	memcpy(supply.window, bus->window, sizeof(supply.window));
+	err = bars_take(&supply, fn, seg->images.hva, slot);
+	if (err)
+		return err;
 	/* Last of what can fail: a share of a line cannot be given back. */
 	if (line) {
 		assert(bus->ngsi > 0);
@@ -372,7 +419,8 @@ pci_attach(struct pci_bus *bus, struct pci_function *fn, const struct pci_slot *
 			return err;
 	}
 
-	memcpy(bus->window, window, sizeof(window));
+	memcpy(bus->window, supply.window, sizeof(supply.window));
+	seg->images.window = supply.images;
 	bus->nattached++;
 	seg->nslot++;
 	install(seg, fn, device);
@@ -386,6 +434,14 @@ pci_attach(struct pci_bus *bus, struct pci_function *fn, const struct pci_slot *
 	return 0;
 }
 
+/* Nobody lives there any more. */
+static void
+hide(uint8_t *page, uint64_t len)
+{
+	memset(page, 0xff, len);
+	page_publish(page, len);
+}
+
 void
 pci_detach(struct pci_function *fn)
 {
@@ -395,8 +451,11 @@ pci_detach(struct pci_function *fn)
 	pci_config_set(fn, PCI_COMMAND, 2, 0);
 	pci_update_bars(fn);
 	seg->fn[fn->slot->devfn >> 3] = NULL;
+	for (unsigned i = 0; i < PCI_BARS; i++)
+		if (fn->slot->bar_image[i])
+			hide(fn->slot->bar_image[i], fn->bar[i].len);
 	if (seg->ecam)
-		memset(fn->image, 0xff, PCI_ECAM_PAGE);
+		hide(fn->image, PCI_ECAM_PAGE);
 	fn->image = fn->own;
 	fn->seg = NULL;
 }

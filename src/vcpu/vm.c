@@ -2,6 +2,7 @@
 /* The KVM VM. See vm.h. */
 #include "vm.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -16,9 +17,13 @@
 
 #define KVM_DEVICE "/dev/kvm"
 
+/* RAM has MEMORY_RANGES_MAX; every KVM has 32. */
+enum { VM_SLOTS_MAX = 32 };
+
 struct vm {
 	int kvm_fd;
 	int fd;
+	uint64_t slot_gpa[VM_SLOTS_MAX];
 	unsigned nslot;
 };
 
@@ -99,6 +104,12 @@ vm_free(struct vm *vm)
 	free(vm);
 }
 
+bool
+vm_has_readonly(const struct vm *vm)
+{
+	return vm_check(vm, KVM_CAP_READONLY_MEM) > 0;
+}
+
 int
 vm_map(struct vm *vm, uint64_t gpa, void *hva, size_t len, unsigned flags, struct err *e)
 {
@@ -110,12 +121,26 @@ vm_map(struct vm *vm, uint64_t gpa, void *hva, size_t len, unsigned flags, struc
 		.userspace_addr = (uintptr_t)hva,
 	};
 
+	if (vm->nslot == VM_SLOTS_MAX)
+		return err_set_status(e, EXIT_STATUS_HOST, ENOSPC,
+				      "more than %d slots of memory", VM_SLOTS_MAX);
 	if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
 		return err_set_status(e, EXIT_STATUS_HOST, errno,
 				      "KVM refuses %zu bytes of memory at 0x%llx: %s",
 				      len, (unsigned long long)gpa, strerror(errno));
-	vm->nslot++;
+	vm->slot_gpa[vm->nslot++] = gpa;
 	return 0;
+}
+
+void
+vm_unmap(struct vm *vm, uint64_t gpa)
+{
+	struct kvm_userspace_memory_region region = { .guest_phys_addr = gpa };
+
+	while (region.slot < vm->nslot && vm->slot_gpa[region.slot] != gpa)
+		region.slot++;
+	assert(region.slot < vm->nslot);
+	(void)ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region); /* 0 bytes */
 }
 
 static int

@@ -2,17 +2,19 @@
 /*
  * virtio over PCI, modern interface (virtio 1.2, section 4.1).
  *
- * One memory BAR of four pages, by what a read of them does:
+ * Two memory BARs, by what a read of them does.  The first is an image:
  *
  *	0000	common configuration, device-specific configuration at 0100
  *	1000	MSI-X table
- *	2000	ISR status, MSI-X pending array at 2800
- *	3000	notification: queue n at 3000 + 4 * n
  *
- * Reads of the first two have no side effects, so they can be served by memory that is
- * mapped into the guest.  What they return depends on selectors that the driver writes:
- * every write recomputes the page before it completes.  Reads that exit are served
- * from the same bytes.
+ * Reads of it have no side effects, so that memory which is mapped into the guest can
+ * serve them.  What they return depends on selectors that the driver writes: every write
+ * recomputes the image before it completes.  Reads that exit are served from the
+ * same bytes.  The second has the events:
+ *
+ *	0000	ISR status
+ *	0800	MSI-X pending array
+ *	1000	notification: queue n at 1000 + 4 * n
  */
 #include "virtio_pci.h"
 
@@ -21,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "page.h"
 #include "util.h"
 
 enum {
@@ -29,9 +32,9 @@ enum {
 	DEVICE_OFF = 0x0100,
 	DEVICE_LEN_MAX = 0x0f00,
 	MSIX_OFF = 0x1000,
-	ISR_OFF = 0x2000,
-	PBA_OFF = 0x2800,
-	NOTIFY_OFF = 0x3000,
+	ISR_OFF = 0x0000,
+	PBA_OFF = 0x0800,
+	NOTIFY_OFF = 0x1000,
 	NOTIFY_MULTIPLIER = 4,
 	QUEUES_MAX = 0x1000 / NOTIFY_MULTIPLIER,
 
@@ -149,8 +152,8 @@ static void
 image_store(struct virtio_pci *vp, unsigned off, const uint8_t *src, unsigned len)
 {
 	for (unsigned i = 0; i < len; i += 4)
-		__atomic_store_n((uint32_t *)(void *)(vp->image + off + i),
-				 le32_get(src + i), __ATOMIC_RELAXED);
+		page_store32(vp->image + off + i, le32_get(src + i));
+	page_publish(vp->image + off, len);
 }
 
 static void cfg_window_refresh(struct virtio_pci *vp);
@@ -159,15 +162,14 @@ void
 virtio_pci_refresh(struct virtio_pci *vp)
 {
 	const struct virtio_device *dev = vp->t.dev;
+	uint8_t *device = vp->image + DEVICE_OFF;
 	uint8_t common[COMMON_LEN];
-	uint8_t word[4];
 
 	common_image(vp, common);
 	image_store(vp, COMMON_OFF, common, COMMON_LEN);
-	for (unsigned i = 0; i < dev->config_len; i += 4) {
-		le32_put(word, (uint32_t)virtio_config_read(dev, i, 4));
-		image_store(vp, DEVICE_OFF + i, word, 4);
-	}
+	for (unsigned i = 0; i < dev->config_len; i += 4)
+		page_store32(device + i, (uint32_t)virtio_config_read(dev, i, 4));
+	page_publish(device, dev->config_len);
 	cfg_window_refresh(vp);
 }
 
@@ -275,44 +277,55 @@ common_write(struct virtio_pci *vp, unsigned off, unsigned len, uint64_t val)
 			common_reg[i].write(vp, (uint32_t)val);
 }
 
-/* ---- the BAR ---- */
+/* ---- the BARs ---- */
 
-/* Reads that have no side effects. */
 static uint64_t
-bar_peek(struct virtio_pci *vp, uint64_t off, unsigned len)
+image_read(void *dev, uint64_t off, unsigned len)
 {
+	const struct virtio_pci *vp = dev;
 	uint64_t val = 0;
 
-	if (range_ok(off, len, VIRTIO_PCI_IMAGE_LEN))
-		memcpy(&val, vp->image + off, len);
-	else if (off == ISR_OFF)
-		val = vp->isr;
-	else if (off >= PBA_OFF && off < NOTIFY_OFF)
-		val = msix_pba_read(&vp->msix, off - PBA_OFF, len);
+	memcpy(&val, vp->image + off, len);
 	return val;
 }
 
+/* Without the side effect. */
 static uint64_t
-bar_read(void *dev, uint64_t off, unsigned len)
+event_peek(const struct virtio_pci *vp, uint64_t off, unsigned len)
+{
+	if (off == ISR_OFF)
+		return vp->isr;
+	if (off >= PBA_OFF && off < NOTIFY_OFF)
+		return msix_pba_read(&vp->msix, off - PBA_OFF, len);
+	return 0;
+}
+
+static uint64_t
+event_read(void *dev, uint64_t off, unsigned len)
 {
 	struct virtio_pci *vp = dev;
 
-	return off == ISR_OFF ? virtio_pci_isr_read(vp) : bar_peek(vp, off, len);
+	return off == ISR_OFF ? virtio_pci_isr_read(vp) : event_peek(vp, off, len);
+}
+
+/* The address says which queue; what is written, the driver knows. */
+static void
+event_write(void *dev, uint64_t off, unsigned len, uint64_t val)
+{
+	struct virtio_pci *vp = dev;
+
+	(void)len;
+	(void)val;
+	if (off >= NOTIFY_OFF)
+		virtio_notify(vp->t.dev,
+			      (uint32_t)(off - NOTIFY_OFF) / NOTIFY_MULTIPLIER);
 }
 
 static void
-bar_write(void *dev, uint64_t off, unsigned len, uint64_t val)
+image_write(void *dev, uint64_t off, unsigned len, uint64_t val)
 {
 	struct virtio_pci *vp = dev;
 
-	if (off >= NOTIFY_OFF) {
-		/* The address says which queue; what is written, the driver knows. */
-		virtio_notify(vp->t.dev,
-			      (uint32_t)(off - NOTIFY_OFF) / NOTIFY_MULTIPLIER);
-		return;
-	}
-	if (off >= ISR_OFF)
-		return;
 	if (off >= MSIX_OFF) {
 		msix_table_write(&vp->msix, off - MSIX_OFF, len, val);
 		return;
@@ -324,29 +337,47 @@ bar_write(void *dev, uint64_t off, unsigned len, uint64_t val)
 	virtio_pci_refresh(vp);
 }
 
-static const struct region_ops bar_ops = { .read = bar_read, .write = bar_write };
+static const struct region_ops image_ops = { .read = image_read, .write = image_write };
+static const struct region_ops event_ops = { .read = event_read, .write = event_write };
 
 /* ---- PCI configuration access capability (4.1.4.9) ---- */
 
-/* What the window shows, if it is set up as a driver may. */
+/* What the window shows. */
+struct cfg_window {
+	uint32_t off;
+	uint32_t len;
+	bool event; /* in the BAR of events */
+};
+
+/* False unless it is set up as a driver may. */
 static bool
-cfg_window(const struct virtio_pci *vp, uint32_t *off, uint32_t *len)
+cfg_window(const struct virtio_pci *vp, struct cfg_window *w)
 {
-	*off = pci_config_get(&vp->fn, vp->cfg_cap + CAP_OFFSET, 4);
-	*len = pci_config_get(&vp->fn, vp->cfg_cap + CAP_LENGTH, 4);
-	return pci_config_get(&vp->fn, vp->cfg_cap + CAP_BAR, 1) == vp->bar &&
-	       (*len == 1 || *len == 2 || *len == 4) && *off % *len == 0 &&
-	       range_ok(*off, *len, VIRTIO_PCI_BAR_LEN);
+	unsigned bar = pci_config_get(&vp->fn, vp->cfg_cap + CAP_BAR, 1);
+
+	w->off = pci_config_get(&vp->fn, vp->cfg_cap + CAP_OFFSET, 4);
+	w->len = pci_config_get(&vp->fn, vp->cfg_cap + CAP_LENGTH, 4);
+	w->event = bar == vp->bar + 1;
+	return (w->event || bar == vp->bar) &&
+	       (w->len == 1 || w->len == 2 || w->len == 4) && w->off % w->len == 0 &&
+	       range_ok(w->off, w->len,
+			w->event ? VIRTIO_PCI_EVENT_LEN : VIRTIO_PCI_IMAGE_LEN);
+}
+
+static void
+cfg_data_set(struct virtio_pci *vp, uint64_t val)
+{
+	pci_config_set(&vp->fn, vp->cfg_cap + CAP_EXTRA, 4, (uint32_t)val);
 }
 
 static void
 cfg_window_refresh(struct virtio_pci *vp)
 {
-	uint32_t off, len;
+	struct cfg_window w;
 
-	if (vp->cfg_cap && cfg_window(vp, &off, &len))
-		pci_config_set(&vp->fn, vp->cfg_cap + CAP_EXTRA, 4,
-			       (uint32_t)bar_peek(vp, off, len));
+	if (vp->cfg_cap && cfg_window(vp, &w))
+		cfg_data_set(vp, w.event ? event_peek(vp, w.off, w.len)
+					 : image_read(vp, w.off, w.len));
 }
 
 static bool
@@ -359,11 +390,14 @@ static void
 config_written(struct pci_function *fn, unsigned off, unsigned len)
 {
 	struct virtio_pci *vp = of_function(fn);
-	uint32_t at, n;
+	struct cfg_window w;
 
-	if (touches_cfg_data(vp, off, len) && cfg_window(vp, &at, &n))
-		bar_write(vp, at, n,
-			  pci_config_get(fn, vp->cfg_cap + CAP_EXTRA, 4) & ones(n));
+	if (touches_cfg_data(vp, off, len) && cfg_window(vp, &w)) {
+		uint32_t data = pci_config_get(fn, vp->cfg_cap + CAP_EXTRA, 4);
+		const struct region_ops *ops = w.event ? &event_ops : &image_ops;
+
+		ops->write(vp, w.off, w.len, data & ones(w.len));
+	}
 	/*
 	 * A guest that reads the page sees what a read would return, but for the ISR,
 	 * which only a read that exits can clear.
@@ -375,11 +409,11 @@ static void
 config_reading(struct pci_function *fn, unsigned off, unsigned len)
 {
 	struct virtio_pci *vp = of_function(fn);
-	uint32_t at, n;
+	struct cfg_window w;
 
-	if (touches_cfg_data(vp, off, len) && cfg_window(vp, &at, &n))
-		pci_config_set(fn, vp->cfg_cap + CAP_EXTRA, 4,
-			       (uint32_t)bar_read(vp, at, n));
+	if (touches_cfg_data(vp, off, len) && cfg_window(vp, &w))
+		cfg_data_set(vp, w.event ? event_read(vp, w.off, w.len)
+					 : image_read(vp, w.off, w.len));
 }
 
 /* ---- doorbells ---- */
@@ -423,7 +457,7 @@ static void
 doorbells_update(struct virtio_pci *vp, enum doorbell_set set)
 {
 	const struct pci_bar *b =
-		&vp->fn.bar[set == DOORBELL_MODERN ? vp->bar : LEGACY_BAR];
+		&vp->fn.bar[set == DOORBELL_MODERN ? vp->bar + 1 : LEGACY_BAR];
 	bool want = vp->doorbells[set].wanted && b->mapped;
 
 	if (!vp->doorbell)
@@ -444,7 +478,8 @@ bar_changed(struct pci_function *fn, unsigned bar)
 {
 	struct virtio_pci *vp = of_function(fn);
 
-	doorbells_update(vp, bar == vp->bar ? DOORBELL_MODERN : DOORBELL_LEGACY);
+	if (bar != vp->bar)
+		doorbells_update(vp, bar > vp->bar ? DOORBELL_MODERN : DOORBELL_LEGACY);
 }
 
 static const struct pci_function_ops function_ops = {
@@ -504,7 +539,7 @@ static const struct virtio_transport_ops transport_ops = {
 /* ---- making one ---- */
 
 static unsigned
-add_cap(struct virtio_pci *vp, uint8_t type, uint32_t off, uint32_t len,
+add_cap(struct virtio_pci *vp, uint8_t type, unsigned bar, uint32_t off, uint32_t len,
 	const uint32_t *extra, const uint8_t *wmask)
 {
 	uint8_t body[CAP_LEN + 4 - 2] = { 0 };
@@ -512,7 +547,7 @@ add_cap(struct virtio_pci *vp, uint8_t type, uint32_t off, uint32_t len,
 
 	body[0] = (uint8_t)cap_len;
 	body[1] = type;
-	body[CAP_BAR - 2] = (uint8_t)vp->bar;
+	body[CAP_BAR - 2] = (uint8_t)bar;
 	le32_put(body + CAP_OFFSET - 2, off);
 	le32_put(body + CAP_LENGTH - 2, len);
 	if (extra)
@@ -541,16 +576,18 @@ add_caps(struct virtio_pci *vp)
 	const struct virtio_device *dev = vp->t.dev;
 	uint32_t multiplier = NOTIFY_MULTIPLIER, data = 0;
 
-	pci_add_msix(&vp->fn, &vp->msix, vp->bar, MSIX_OFF, PBA_OFF);
-	add_cap(vp, CAP_COMMON_CFG, COMMON_OFF, COMMON_LEN, NULL, NULL);
-	add_cap(vp, CAP_NOTIFY_CFG, NOTIFY_OFF, dev->nqueue * NOTIFY_MULTIPLIER,
+	unsigned image = vp->bar, event = vp->bar + 1;
+
+	pci_add_msix(&vp->fn, &vp->msix, image, MSIX_OFF, event, PBA_OFF);
+	add_cap(vp, CAP_COMMON_CFG, image, COMMON_OFF, COMMON_LEN, NULL, NULL);
+	add_cap(vp, CAP_NOTIFY_CFG, event, NOTIFY_OFF, dev->nqueue * NOTIFY_MULTIPLIER,
 		&multiplier, NULL);
-	add_cap(vp, CAP_ISR_CFG, ISR_OFF, 1, NULL, NULL);
+	add_cap(vp, CAP_ISR_CFG, event, ISR_OFF, 1, NULL, NULL);
 	if (dev->config_len > 0)
-		add_cap(vp, CAP_DEVICE_CFG, DEVICE_OFF, dev->config_len, NULL, NULL);
-	vp->cfg_cap = add_cap(vp, CAP_PCI_CFG, 0, 0, &data, cfg_wmask);
+		add_cap(vp, CAP_DEVICE_CFG, image, DEVICE_OFF, dev->config_len, NULL,
+			NULL);
 	/* The window points to nothing until the driver sets it up. */
-	pci_config_set(&vp->fn, vp->cfg_cap + CAP_BAR, 1, 0);
+	vp->cfg_cap = add_cap(vp, CAP_PCI_CFG, 0, 0, 0, &data, cfg_wmask);
 }
 
 static void
@@ -580,8 +617,13 @@ function_init(struct virtio_pci *vp, bool transitional)
 					       .ops = &virtio_pci_legacy_ops,
 					       .dev = vp });
 	pci_add_bar(&vp->fn, vp->bar,
+		    &(struct pci_bar){ .len = VIRTIO_PCI_IMAGE_LEN,
+				       .flags = PCI_BAR_IMAGE,
+				       .ops = &image_ops,
+				       .dev = vp });
+	pci_add_bar(&vp->fn, vp->bar + 1,
 		    &(struct pci_bar){
-			    .len = VIRTIO_PCI_BAR_LEN, .ops = &bar_ops, .dev = vp });
+			    .len = VIRTIO_PCI_EVENT_LEN, .ops = &event_ops, .dev = vp });
 	add_caps(vp);
 }
 
@@ -595,22 +637,32 @@ discard(struct virtio_pci *vp)
 
 /* Memory for a transport of dev: NULL if there is none. */
 static struct virtio_pci *
-alloc(const struct virtio_device *dev, const struct virtio_pci_config *cfg)
+alloc(const struct virtio_device *dev)
 {
 	struct virtio_pci *vp = calloc(1, sizeof(*vp));
 
 	if (!vp)
 		return NULL;
 	vp->vector = calloc(dev->nqueue, sizeof(*vp->vector));
-	if (!cfg->image)
-		vp->own_image = aligned_alloc(64, VIRTIO_PCI_IMAGE_LEN);
-	vp->image = cfg->image ? cfg->image : vp->own_image;
+	vp->own_image = calloc(1, VIRTIO_PCI_IMAGE_LEN);
+	vp->image = vp->own_image;
 	if (!vp->vector || !vp->image) {
 		discard(vp);
 		return NULL;
 	}
-	memset(vp->image, 0, VIRTIO_PCI_IMAGE_LEN);
 	return vp;
+}
+
+/* The image goes to where the guest reads it. */
+static void
+show_image(struct virtio_pci *vp, uint8_t *image)
+{
+	memcpy(image, vp->own_image, VIRTIO_PCI_IMAGE_LEN);
+	page_publish(image, VIRTIO_PCI_IMAGE_LEN);
+	vp->image = image;
+	vp->msix.table = image + MSIX_OFF;
+	free(vp->own_image);
+	vp->own_image = NULL;
 }
 
 int
@@ -625,7 +677,7 @@ virtio_pci_new(struct pci_bus *bus, struct virtio_device *dev,
 	if (cfg->transitional && dev->type->legacy_pci_id == 0)
 		return -ENOTSUP;
 
-	struct virtio_pci *vp = alloc(dev, cfg);
+	struct virtio_pci *vp = alloc(dev);
 	if (!vp)
 		return -ENOMEM;
 	vp->doorbell = cfg->doorbell;
@@ -641,6 +693,8 @@ virtio_pci_new(struct pci_bus *bus, struct virtio_device *dev,
 		discard(vp);
 		return err;
 	}
+	if (vp->slot->bar_image[vp->bar])
+		show_image(vp, vp->slot->bar_image[vp->bar]);
 	*ret = vp;
 	return 0;
 }

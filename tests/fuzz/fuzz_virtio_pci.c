@@ -31,6 +31,8 @@ enum {
 	ECAM = 0x100000,
 	MEM32 = 0x200000,
 	MEM32_LEN = 0x10000,
+	IMAGES = MEM32 + MEM32_LEN, /* directly behind */
+	EVENTS = MEM32,             /* where the second BAR is put */
 	IO = 0x1000,
 	GSI = 7,
 	DOORBELLS_MAX = 4,
@@ -51,6 +53,7 @@ struct guest {
 	struct space space[SPACE_KINDS];
 	uint8_t *ecam;
 	uint8_t *image;
+	bool covered;
 	struct pci_segment seg;
 	struct pci_bus bus;
 	struct rng *rng;
@@ -139,6 +142,15 @@ doorbell_remove(void *arg, const struct virtio_doorbell *db)
 }
 
 static void
+covered(void *arg)
+{
+	struct guest *g = arg;
+
+	CHECK(!g->covered);
+	g->covered = true;
+}
+
+static void
 make(struct guest *g, bool transitional)
 {
 	static const struct irqchip_ops ops = {
@@ -170,10 +182,15 @@ make(struct guest *g, bool transitional)
 		.ram = &g->mem,
 		.ecam_base = ECAM,
 		.ecam = g->ecam,
+		.images = { .window = { .base = IMAGES, .len = VIRTIO_PCI_IMAGE_LEN },
+			    .hva = g->image,
+			    .covered = covered,
+			    .arg = g },
 		.window = { [PCI_WINDOW_IO] = io,
 			    /* Over RAM on purpose: the window does not protect it. */
 			    [PCI_WINDOW_MEM32] = { .base = 0,
-						   .len = MEM32 + MEM32_LEN } },
+						   .len = IMAGES +
+							  VIRTIO_PCI_IMAGE_LEN } },
 	};
 	CHECK(pci_segment_init(&g->seg, &cfg) == 0);
 	g->bus = (struct pci_bus){
@@ -188,12 +205,12 @@ make(struct guest *g, bool transitional)
 	CHECK(rng_new(&g->mem, (struct reactor *)(void *)g, &back, &rng, &g->rng) == 0);
 	const struct virtio_pci_config pci = {
 		.transitional = transitional,
-		.image = g->image,
 		.doorbell = &doorbell,
 		.doorbell_arg = g,
 	};
 	CHECK(virtio_pci_new(&g->bus, rng_device(g->rng), &pci, &g->vp) == 0);
 	g->devfn = virtio_pci_slot(g->vp)->devfn;
+	CHECK(virtio_pci_slot(g->vp)->bar_image[virtio_pci_bar(g->vp)] == g->image);
 }
 
 static void
@@ -228,13 +245,24 @@ cfg_addr(const struct guest *g, unsigned off)
 	return ECAM + g->devfn * 4096u + (off & 0xff);
 }
 
-/* Where the modern BAR decodes; its home, if it does not. */
-static uint64_t
-bar_base(const struct guest *g)
+/* The BAR of the image, and the one of the events. */
+static const struct pci_bar *
+bar_of(const struct guest *g, unsigned n)
 {
-	const struct pci_bar *b = &virtio_pci_slot(g->vp)->fn->bar[virtio_pci_bar(g->vp)];
+	return &virtio_pci_slot(g->vp)->fn->bar[virtio_pci_bar(g->vp) + n];
+}
 
-	return b->mapped ? b->addr : MEM32;
+/* Where they decode, one behind the other for off; at home, if they do not. */
+static uint64_t
+bar_addr(const struct guest *g, unsigned off)
+{
+	unsigned n = off >= VIRTIO_PCI_IMAGE_LEN;
+	const struct pci_bar *b = bar_of(g, n);
+
+	return (b->mapped ? b->addr
+		: n       ? EVENTS
+			  : IMAGES) +
+	       off - n * VIRTIO_PCI_IMAGE_LEN;
 }
 
 static void
@@ -253,10 +281,10 @@ access_one(struct guest *g, const uint8_t *a)
 		space_read(mmio, cfg_addr(g, off), len);
 		break;
 	case BAR_WRITE:
-		space_write(mmio, bar_base(g) + (off & 0x3fff), len, val);
+		space_write(mmio, bar_addr(g, off & 0x3fff), len, val);
 		break;
 	case BAR_READ:
-		space_read(mmio, bar_base(g) + (off & 0x3fff), len);
+		space_read(mmio, bar_addr(g, off & 0x3fff), len);
 		break;
 	case IO_WRITE:
 		space_write(pio, IO + (off & 0x3f), len & 7 ? len : 4, val);
@@ -290,9 +318,8 @@ access_one(struct guest *g, const uint8_t *a)
 static void
 check(struct guest *g)
 {
-	const struct pci_function *fn = virtio_pci_slot(g->vp)->fn;
 	const uint8_t *page = g->ecam + g->devfn * 4096u;
-	const struct pci_bar *b = &fn->bar[virtio_pci_bar(g->vp)];
+	const struct pci_bar *event = bar_of(g, 1);
 	const struct virtio_device *dev = rng_device(g->rng);
 
 	CHECK(le16_get(page + PCI_VENDOR_ID) == 0x1af4);
@@ -300,13 +327,20 @@ check(struct guest *g)
 	CHECK(page[PCI_CAPABILITIES] == 0x40 && page[0x40] == PCI_CAP_ID_MSIX);
 	CHECK((le16_get(page + 0x42) & 0x7ff) == 1);
 	CHECK(irq_line_gsi(virtio_pci_slot(g->vp)->irq) == GSI);
-	if (b->mapped)
-		CHECK(b->addr >= RAM_LEN &&
-		      !ranges_overlap(b->addr, b->len, ECAM, PCI_ECAM_LEN));
+	for (unsigned n = 0; n < 2; n++) {
+		const struct pci_bar *b = bar_of(g, n);
+
+		if (b->mapped)
+			CHECK(b->addr >= RAM_LEN &&
+			      !ranges_overlap(b->addr, b->len, ECAM, PCI_ECAM_LEN));
+	}
+	/* What the guest reads without an exit is what it would get by one. */
+	CHECK(g->covered || !event->mapped ||
+	      !ranges_overlap(event->addr, event->len, IMAGES, VIRTIO_PCI_IMAGE_LEN));
 	for (unsigned i = 0; i < g->ndb; i++)
 		CHECK(g->db[i].space == SPACE_PIO ||
-		      (b->mapped && g->db[i].addr >= b->addr &&
-		       g->db[i].addr < b->addr + b->len));
+		      (event->mapped && g->db[i].addr >= event->addr &&
+		       g->db[i].addr < event->addr + event->len));
 	/* The status is one that a driver can have reached. */
 	unsigned s = dev->status;
 	CHECK(!(s & 2) || (s & 1));
@@ -322,7 +356,7 @@ check(struct guest *g)
 static void
 wr(struct guest *g, unsigned off, unsigned len, uint64_t val)
 {
-	space_write(&g->space[SPACE_MMIO], bar_base(g) + off, len, val);
+	space_write(&g->space[SPACE_MMIO], bar_addr(g, off), len, val);
 }
 
 /* A driver that does everything right is served, whatever went before. */
@@ -332,8 +366,10 @@ check_recovery(struct guest *g)
 	enum { DESC = 0x0000, AVAIL = 0x1000, USED = 0x2000, BUF = 0x3000 };
 
 	space_write(&g->space[SPACE_MMIO], cfg_addr(g, PCI_COMMAND), 2, 0);
-	space_write(&g->space[SPACE_MMIO],
-		    cfg_addr(g, PCI_BAR0 + 4 * virtio_pci_bar(g->vp)), 4, MEM32);
+	for (unsigned n = 0; n < 2; n++)
+		space_write(&g->space[SPACE_MMIO],
+			    cfg_addr(g, PCI_BAR0 + 4 * (virtio_pci_bar(g->vp) + n)), 4,
+			    n ? EVENTS : IMAGES);
 	space_write(&g->space[SPACE_MMIO], cfg_addr(g, PCI_COMMAND), 2,
 		    PCI_COMMAND_MEMORY);
 	memset(g->ram, 0, RAM_LEN);

@@ -14,6 +14,8 @@ enum {
 	IO_BASE = 0x1000,
 	IO_LEN = 0x1000,
 	FAKE_MSI_MAX = 64,
+	IMAGES_LEN = 0x10000,
+	IMAGES_GPA = MEM32_GPA + MEM32_LEN - IMAGES_LEN,
 };
 #define MEM64_GPA UINT64_C(0x8000000000)
 #define MEM64_LEN UINT64_C(0x1000000000)
@@ -29,7 +31,9 @@ struct fake_pci {
 	struct space space[SPACE_KINDS];
 	struct pci_segment seg;
 	struct pci_bus bus;
-	uint8_t *ecam; /* NULL: no page image */
+	uint8_t *ecam; /* NULL: no page images */
+	uint8_t *images;
+	unsigned covered;
 };
 
 static inline void
@@ -54,6 +58,12 @@ last_msi(const struct fake_pci *p)
 	return &p->msi[(p->nmsi - 1) % FAKE_MSI_MAX];
 }
 
+static inline void
+fake_pci_covered(void *arg)
+{
+	((struct fake_pci *)arg)->covered++;
+}
+
 static const unsigned fake_gsi[] = { 16, 17, 18 };
 
 static inline void
@@ -71,6 +81,7 @@ fake_pci_init(struct fake_pci *p, bool image)
 	if (image) {
 		p->ecam = aligned_alloc(4096, PCI_ECAM_LEN);
 		memset(p->ecam, 0xff, PCI_ECAM_LEN);
+		p->images = calloc(1, IMAGES_LEN);
 	}
 	const struct pci_segment_config cfg = {
 		.space = p->space,
@@ -78,6 +89,11 @@ fake_pci_init(struct fake_pci *p, bool image)
 		.ram = &p->ram.mem,
 		.ecam_base = ECAM_GPA,
 		.ecam = p->ecam,
+		.images = { .window = { .base = IMAGES_GPA,
+					.len = image ? IMAGES_LEN : 0 },
+			    .hva = p->images,
+			    .covered = fake_pci_covered,
+			    .arg = p },
 		.window = {
 			[PCI_WINDOW_IO] = { .base = IO_BASE, .len = IO_LEN },
 			[PCI_WINDOW_MEM32] = { .base = MEM32_GPA, .len = MEM32_LEN },
@@ -98,6 +114,7 @@ fake_pci_init(struct fake_pci *p, bool image)
 		.ngsi = ARRAY_SIZE(fake_gsi),
 	};
 	memcpy(p->bus.window, cfg.window, sizeof(cfg.window));
+	p->bus.window[PCI_WINDOW_MEM32].len -= IMAGES_LEN;
 }
 
 static inline void
@@ -105,6 +122,7 @@ fake_pci_fini(struct fake_pci *p)
 {
 	ram_fini(&p->ram);
 	free(p->ecam);
+	free(p->images);
 }
 
 /* The guest's accesses to configuration space, through the ECAM. */

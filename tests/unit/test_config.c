@@ -361,7 +361,7 @@ static const struct {
 	BAD("[Boot]\n", "vm.ini:1: unknown section 'Boot'; did you mean 'boot'?"),
 	BAD("[disks]\n",
 	    "vm.ini:1: unknown section 'disks'; valid are vm, cpu, memory, boot, "
-	    "irqchip, serial, rng"),
+	    "irqchip, pci, serial, rng"),
 	BAD("[vm]\nname = a\nname = a\n",
 	    "vm.ini:3: [vm] name again; the first is in line 2"),
 	BAD("[vm]\n[cpu]\n[vm]\n",

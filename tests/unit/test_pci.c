@@ -111,7 +111,7 @@ dev_init(struct dev *d, const char *name)
 				       .flags = PCI_BAR_64 | PCI_BAR_PREFETCH });
 	pci_add_bar(&d->fn, 4, &(struct pci_bar){ .len = 0x1000, .flags = PCI_BAR_64 });
 	msix_init(&d->msix, d->table, NVEC);
-	pci_add_msix(&d->fn, &d->msix, 0, MSIX_TABLE, MSIX_PBA);
+	pci_add_msix(&d->fn, &d->msix, 0, MSIX_TABLE, 0, MSIX_PBA);
 	d->cap = pci_add_cap(&d->fn, PCI_CAP_ID_VENDOR, body, wmask, sizeof(wmask));
 }
 
@@ -778,6 +778,103 @@ cf8_reaches_the_same_functions(void **state)
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+/* ---- images of BARs ---- */
+
+/* Two functions whose first BAR is an image, and one with a plain BAR. */
+static void
+attach_images(struct fake_pci *p, struct dev d[3], const struct pci_slot *slot[3])
+{
+	for (unsigned i = 0; i < 3; i++) {
+		memset(&d[i], 0, sizeof(d[i]));
+		pci_function_init(&d[i].fn, "image", DEVICE_VIRTIO_PCI, &ids, PCI_PIN_A,
+				  &fn_ops);
+		pci_add_bar(&d[i].fn, 0,
+			    &(struct pci_bar){ .len = 0x2000,
+					       .flags = i < 2 ? PCI_BAR_IMAGE : 0,
+					       .ops = &bar_ops,
+					       .dev = &d[i] });
+		assert_int_equal(pci_attach(&p->bus, &d[i].fn, &slot[i]), 0);
+		cfg_write(p, slot[i]->devfn, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	}
+}
+
+static void
+images_lie_one_behind_the_other(void **state)
+{
+	struct fix *x = *state;
+	struct dev d[3];
+	const struct pci_slot *slot[3];
+
+	attach_images(&x->p, d, slot);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(slot[i]->bar_base[0], IMAGES_GPA + i * 0x2000);
+		assert_ptr_equal(slot[i]->bar_image[0], x->p.images + i * 0x2000);
+	}
+	assert_null(slot[2]->bar_image[0]);
+	assert_true(slot[2]->bar_base[0] < IMAGES_GPA);
+	assert_int_equal(x->p.covered, 0);
+	for (unsigned i = 0; i < 3; i++)
+		pci_detach(&d[i].fn);
+	for (unsigned i = 0; i < 0x4000; i++)
+		assert_int_equal(x->p.images[i], 0xff);
+}
+
+static void
+what_decodes_over_images_is_told_once(void **state)
+{
+	struct fix *x = *state;
+	struct dev d[3];
+	const struct pci_slot *slot[3];
+
+	attach_images(&x->p, d, slot);
+	/* One that goes away and comes back covers nothing. */
+	cfg_write(&x->p, slot[0]->devfn, PCI_BAR0, 4, MEM32_GPA + 0x100000);
+	cfg_write(&x->p, slot[0]->devfn, PCI_BAR0, 4, IMAGES_GPA);
+	assert_int_equal(x->p.covered, 0);
+	/* Behind the last image nobody lives, but the memory is in sight there, too. */
+	cfg_write(&x->p, slot[2]->devfn, PCI_BAR0, 4, IMAGES_GPA + 0x8000);
+	assert_int_equal(x->p.covered, 1);
+	cfg_write(&x->p, slot[2]->devfn, PCI_BAR0, 4, IMAGES_GPA + 0xa000);
+	assert_int_equal(x->p.covered, 1);
+	for (unsigned i = 0; i < 3; i++)
+		pci_detach(&d[i].fn);
+}
+
+static void
+an_image_at_the_place_of_another_covers_it(void **state)
+{
+	struct fix *x = *state;
+	struct dev d[3];
+	const struct pci_slot *slot[3];
+
+	attach_images(&x->p, d, slot);
+	/* It waits while the other is there, */
+	cfg_write(&x->p, slot[1]->devfn, PCI_BAR0, 4, IMAGES_GPA);
+	assert_int_equal(x->p.covered, 0);
+	/* and decodes as soon as that has gone. */
+	cfg_write(&x->p, slot[0]->devfn, PCI_COMMAND, 2, 0);
+	assert_int_equal(x->p.covered, 1);
+	for (unsigned i = 0; i < 3; i++)
+		pci_detach(&d[i].fn);
+}
+
+static void
+more_images_than_there_is_room_for_are_served_by_exits(void **state)
+{
+	struct fix *x = *state;
+	struct dev d[3];
+	const struct pci_slot *slot[3];
+
+	x->p.seg.images.window.len = 0x2000;
+	attach_images(&x->p, d, slot);
+	assert_non_null(slot[0]->bar_image[0]);
+	assert_null(slot[1]->bar_image[0]);
+	assert_true(slot[1]->bar_base[0] >= MEM32_GPA &&
+		    slot[1]->bar_base[0] < IMAGES_GPA);
+	for (unsigned i = 0; i < 3; i++)
+		pci_detach(&d[i].fn);
+}
+
 #define TI(name) cmocka_unit_test_setup_teardown(name, setup_image, teardown)
 
 int
@@ -814,6 +911,10 @@ main(void)
 		TI(the_page_shows_what_an_exit_would),
 		TI(pages_of_absent_functions_are_not_touched),
 		TI(a_reset_brings_everything_back),
+		TI(images_lie_one_behind_the_other),
+		TI(what_decodes_over_images_is_told_once),
+		TI(an_image_at_the_place_of_another_covers_it),
+		TI(more_images_than_there_is_room_for_are_served_by_exits),
 		T(cf8_reaches_the_same_functions),
 	};
 

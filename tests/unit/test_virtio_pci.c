@@ -33,9 +33,11 @@ enum {
 	QRESET = 0x3a,
 	DEVCFG = 0x100,
 	MSIX = 0x1000,
-	ISR = 0x2000,
-	PBA = 0x2800,
-	NOTIFY = 0x3000,
+	/* Of the second BAR: where the tests see it, directly behind the first */
+	EVENT = VIRTIO_PCI_IMAGE_LEN,
+	ISR = EVENT,
+	PBA = EVENT + 0x800,
+	NOTIFY = EVENT + 0x1000,
 };
 
 struct fix {
@@ -44,7 +46,7 @@ struct fix {
 	struct fake_ring ring[FAKE_QUEUES];
 	struct virtio_pci *vp;
 	unsigned devfn;
-	uint8_t *image;
+	const uint8_t *image; /* what the guest reads of the first BAR; NULL: it exits */
 	struct virtio_doorbell db[DB_MAX];
 	unsigned ndb, added, removed;
 };
@@ -92,16 +94,15 @@ make(void **state, bool transitional, bool image)
 	log_set_level(LOG_ERROR);
 	fake_pci_init(&x->p, image);
 	fake_dev_init(&x->f, &x->p.ram.mem);
-	if (image)
-		x->image = aligned_alloc(4096, VIRTIO_PCI_IMAGE_LEN);
 	const struct virtio_pci_config cfg = {
 		.transitional = transitional,
-		.image = x->image,
 		.doorbell = &db_ops,
 		.doorbell_arg = x,
 	};
 	assert_int_equal(virtio_pci_new(&x->p.bus, &x->f.dev, &cfg, &x->vp), 0);
 	x->devfn = virtio_pci_slot(x->vp)->devfn;
+	x->image = virtio_pci_slot(x->vp)->bar_image[virtio_pci_bar(x->vp)];
+	assert_int_equal(image, x->image != NULL);
 	cfg_write(&x->p, x->devfn, PCI_COMMAND, 2,
 		  PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	*state = x;
@@ -137,7 +138,6 @@ teardown(void **state)
 	assert_int_equal(x->p.space[SPACE_MMIO].nregion, 1); /* the ECAM */
 	for (unsigned i = 0; i < IRQCHIP_GSI_MAX; i++)
 		assert_false(x->p.level[i]);
-	free(x->image);
 	fake_pci_fini(&x->p);
 	free(x);
 	return 0;
@@ -146,21 +146,30 @@ teardown(void **state)
 /* ---- loads and stores of a driver ---- */
 
 static uint64_t
-bar(struct fix *x)
+bar_of(struct fix *x, unsigned bar)
 {
-	return cfg_read(&x->p, x->devfn, PCI_BAR0 + 4 * virtio_pci_bar(x->vp), 4) & ~15u;
+	return cfg_read(&x->p, x->devfn, PCI_BAR0 + 4 * bar, 4) & ~15u;
+}
+
+/* Where a register is, in whichever BAR. */
+static uint64_t
+at(struct fix *x, uint64_t off)
+{
+	unsigned bar = virtio_pci_bar(x->vp);
+
+	return off < EVENT ? bar_of(x, bar) + off : bar_of(x, bar + 1) + off - EVENT;
 }
 
 static uint64_t
 rd(struct fix *x, uint64_t off, unsigned len)
 {
-	return space_read(&x->p.space[SPACE_MMIO], bar(x) + off, len);
+	return space_read(&x->p.space[SPACE_MMIO], at(x, off), len);
 }
 
 static void
 wr(struct fix *x, uint64_t off, unsigned len, uint64_t val)
 {
-	space_write(&x->p.space[SPACE_MMIO], bar(x) + off, len, val);
+	space_write(&x->p.space[SPACE_MMIO], at(x, off), len, val);
 }
 
 static void
@@ -261,7 +270,7 @@ all_structures_are_there_and_within_the_bar(void **state)
 		unsigned len = cfg_read(&x->p, x->devfn, off + 2, 1);
 		unsigned type = cfg_read(&x->p, x->devfn, off + 3, 1);
 		unsigned b = cfg_read(&x->p, x->devfn, off + 4, 1);
-		uint32_t at = cfg_read(&x->p, x->devfn, off + 8, 4);
+		uint32_t place = cfg_read(&x->p, x->devfn, off + 8, 4);
 		uint32_t size = cfg_read(&x->p, x->devfn, off + 12, 4);
 
 		seen |= 1u << type;
@@ -269,9 +278,13 @@ all_structures_are_there_and_within_the_bar(void **state)
 		assert_int_equal(off % 4, 0);
 		if (type == 5)
 			continue;
-		assert_int_equal(b, virtio_pci_bar(x->vp));
-		assert_true(range_ok(at, size, VIRTIO_PCI_BAR_LEN));
-		assert_int_equal(at % 4, 0);
+		bool event = type == 2 || type == 3;
+
+		assert_int_equal(b, virtio_pci_bar(x->vp) + event);
+		assert_true(
+			range_ok(place, size,
+				 event ? VIRTIO_PCI_EVENT_LEN : VIRTIO_PCI_IMAGE_LEN));
+		assert_int_equal(place % 4, 0);
 		if (type == 2)
 			assert_int_equal(cfg_read(&x->p, x->devfn, off + 16, 4), 4);
 		if (type == 4)
@@ -653,6 +666,35 @@ the_page_follows_every_write(void **state)
 	expect_same(x);
 }
 
+static void
+the_image_lies_where_the_bar_does(void **state)
+{
+	struct fix *x = *state;
+	const struct pci_slot *slot = virtio_pci_slot(x->vp);
+
+	assert_int_equal(slot->bar_base[0], IMAGES_GPA);
+	assert_ptr_equal(slot->bar_image[0], x->p.images);
+	assert_null(slot->bar_image[1]);
+	assert_int_equal(slot->bar_base[1], MEM32_GPA);
+}
+
+/* What stays in sight at the old place is not what is served at the new one. */
+static void
+an_image_whose_bar_moved_away_still_follows(void **state)
+{
+	struct fix *x = *state;
+
+	cfg_write(&x->p, x->devfn, PCI_BAR0, 4, MEM32_GPA + 0x100000);
+	assert_int_equal(rd(x, STATUS, 1), 0);
+	drive(x);
+	assert_int_equal(rd(x, STATUS, 1), 15);
+	expect_same(x);
+	assert_int_equal(x->p.covered, 0);
+	cfg_write(&x->p, x->devfn, PCI_BAR0, 4, IMAGES_GPA);
+	expect_same(x);
+	assert_int_equal(x->p.covered, 0);
+}
+
 /* ---- PCI configuration access capability ---- */
 
 static unsigned
@@ -670,8 +712,10 @@ cfg_cap(struct fix *x)
 static void
 window(struct fix *x, unsigned b, uint32_t off, uint32_t len)
 {
-	cfg_write(&x->p, x->devfn, cfg_cap(x) + 4, 1, b);
-	cfg_write(&x->p, x->devfn, cfg_cap(x) + 8, 4, off);
+	bool event = b == 0 && off >= EVENT && off < EVENT + VIRTIO_PCI_EVENT_LEN;
+
+	cfg_write(&x->p, x->devfn, cfg_cap(x) + 4, 1, event ? 1 : b);
+	cfg_write(&x->p, x->devfn, cfg_cap(x) + 8, 4, event ? off - EVENT : off);
 	cfg_write(&x->p, x->devfn, cfg_cap(x) + 12, 4, len);
 }
 
@@ -732,12 +776,20 @@ a_window_to_nowhere_is_harmless(void **state)
 		unsigned bar;
 		uint32_t off, len;
 	} bad[] = {
-		{ 1, 0, 4 },          { 5, 0, 4 },
-		{ 255, 0, 4 },        { 0, 0, 0 },
-		{ 0, 0, 3 },          { 0, 0, 8 },
-		{ 0, 0, UINT32_MAX }, { 0, VIRTIO_PCI_BAR_LEN, 4 },
-		{ 0, 2, 4 },          { 0, 0xfffffffc, 4 },
-		{ 0, UINT32_MAX, 1 }, { 0, VIRTIO_PCI_BAR_LEN - 2, 4 },
+		{ 2, 0, 4 },
+		{ 5, 0, 4 },
+		{ 255, 0, 4 },
+		{ 0, 0, 0 },
+		{ 0, 0, 3 },
+		{ 0, 0, 8 },
+		{ 0, 0, UINT32_MAX },
+		{ 1, VIRTIO_PCI_EVENT_LEN, 4 },
+		{ 0, 2, 4 },
+		{ 0, 0xfffffffc, 4 },
+		{ 0, UINT32_MAX, 1 },
+		{ 0, VIRTIO_PCI_IMAGE_LEN - 2, 4 },
+		{ 1, UINT32_MAX - 3, 4 },
+		{ 1, VIRTIO_PCI_EVENT_LEN - 2, 4 },
 	};
 	struct fix *x = *state;
 
@@ -780,7 +832,7 @@ doorbells_are_added_once_at_driver_ok_and_kept(void **state)
 	for (unsigned q = 0; q < FAKE_QUEUES; q++) {
 		assert_int_equal(x->db[q].queue, q);
 		assert_int_equal(x->db[q].space, SPACE_MMIO);
-		assert_int_equal(x->db[q].addr, bar(x) + NOTIFY + 4 * q);
+		assert_int_equal(x->db[q].addr, at(x, NOTIFY + 4 * q));
 		assert_int_equal(x->db[q].len, 0);
 		assert_false(x->db[q].match);
 		assert_ptr_equal(x->db[q].dev, &x->f.dev);
@@ -793,19 +845,23 @@ doorbells_follow_the_bar(void **state)
 	struct fix *x = *state;
 
 	drive(x);
-	cfg_write(&x->p, x->devfn, PCI_BAR0, 4, MEM32_GPA + 0x100000);
+	/* The doorbells are in the second BAR: the first is free to go. */
+	cfg_write(&x->p, x->devfn, PCI_BAR0, 4, MEM32_GPA + 0x200000);
+	assert_int_equal(x->removed, 0);
+	cfg_write(&x->p, x->devfn, PCI_BAR0 + 4, 4, MEM32_GPA + 0x100000);
 	assert_int_equal(x->ndb, FAKE_QUEUES);
 	assert_int_equal(x->removed, FAKE_QUEUES);
 	for (unsigned q = 0; q < FAKE_QUEUES; q++)
-		assert_int_equal(x->db[q].addr, MEM32_GPA + 0x100000 + NOTIFY + 4 * q);
+		assert_int_equal(x->db[q].addr,
+				 MEM32_GPA + 0x100000 + NOTIFY - EVENT + 4 * q);
 	offer(x, 0, 0);
 	kick(x, 0);
 	assert_int_equal(ring_used_idx(&x->ring[0]), 1);
 
 	/* Where it does not decode, there is nothing to ring. */
-	cfg_write(&x->p, x->devfn, PCI_BAR0, 4, RAM_GPA);
+	cfg_write(&x->p, x->devfn, PCI_BAR0 + 4, 4, RAM_GPA);
 	assert_int_equal(x->ndb, 0);
-	cfg_write(&x->p, x->devfn, PCI_BAR0, 4, MEM32_GPA);
+	cfg_write(&x->p, x->devfn, PCI_BAR0 + 4, 4, MEM32_GPA);
 	assert_int_equal(x->ndb, FAKE_QUEUES);
 }
 
@@ -1017,6 +1073,8 @@ main(void)
 		T(device_configuration_is_read_and_written),
 		T(a_change_shows_with_another_generation),
 		TI(the_page_follows_every_write),
+		TI(the_image_lies_where_the_bar_does),
+		TI(an_image_whose_bar_moved_away_still_follows),
 		T(the_device_can_be_driven_through_configuration_space),
 		T(the_window_reads_the_isr_and_rings_the_bell),
 		T(a_window_to_nowhere_is_harmless),
