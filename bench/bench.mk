@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
 # `make bench` (FIRECRACKER=path to measure beside; kvmtool cannot start the guests, which
-# are ELF files with a PVH entry), `make bench-boot` (LKVM=path, LKVM_ARM64=path).
+# are ELF files with a PVH entry), `make bench-boot`, `make bench-exits` (LKVM=, LKVM_ARM64=).
 
 BENCH_GUESTS := $(PAYLOAD_DIR)/bench/launch.elf $(PAYLOAD_DIR)/bench/exit.elf
 
@@ -31,3 +31,10 @@ bench-boot:
 	$(Q)$(MAKE) --no-print-directory ARCH=x86_64 build/x86_64/vmm build/x86_64/bench/launch
 	$(Q)$(MAKE) --no-print-directory ARCH=arm64 build/arm64/vmm build/arm64/bench/launch
 	$(Q)bench/boot $(if $(LKVM),--lkvm $(LKVM)) $(if $(LKVM_ARM64),--lkvm-arm64 $(LKVM_ARM64)) $(BENCH_ARGS)
+
+# Exits to user space of a boot, beside the peers: LKVM=path (static); BENCH_ARGS="--arch arm64".
+.PHONY: bench-exits
+bench-exits:
+	$(Q)$(MAKE) --no-print-directory ARCH=x86_64 build/x86_64/vmm
+	$(Q)$(MAKE) --no-print-directory ARCH=arm64 build/arm64/vmm
+	$(Q)bench/exits $(if $(LKVM),--lkvm $(LKVM)) $(if $(LKVM_ARM64),--lkvm-arm64 $(LKVM_ARM64)) $(BENCH_ARGS)
