@@ -114,23 +114,63 @@ void reactor_poll_stop(struct reactor *r, struct reactor_poll *p);
 /* Any thread. */
 void reactor_kick(struct reactor *r);
 
-/* ---- asynchronous file operations (io_uring) ---- */
+/* ---- asynchronous file operations ---- */
 
-enum reactor_op_code { REACTOR_READV, REACTOR_WRITEV, REACTOR_FDATASYNC };
+/*
+ * Through io_uring; where a host has none, or an operation has no form there, by a
+ * few threads.  Both are made when the first operation needs them.
+ */
+enum reactor_op_code {
+	REACTOR_READV,      /* iov, niov, off */
+	REACTOR_WRITEV,     /* iov, niov, off */
+	REACTOR_FDATASYNC,  /* nothing else */
+	REACTOR_FALLOCATE,  /* mode, off, len */
+	REACTOR_BLKDISCARD, /* off, len: a block device's ioctl */
+};
 
-/* done() gets what the system call would have returned, or -errno.  The op, its
- * iovec and the memory behind it stay alive until then. */
+/* The best way depends on the file: who opens it finds out. */
+enum reactor_way {
+	/* The kernel waits for a device, and no thread does. */
+	REACTOR_RING,
+	/* The call sleeps: io_uring would hand it to a thread of the kernel's. */
+	REACTOR_THREAD,
+	/* The call copies memory and does not sleep: at once, while it is not much. */
+	REACTOR_INLINE,
+};
+
+/*
+ * done() gets what the system call would have returned, or -errno; never from within
+ * reactor_submit().  The op, its iovec and the memory behind it stay alive until then.
+ * An operation ends by itself: it is not for pipes and terminals.
+ */
 struct reactor_op {
 	void (*done)(struct reactor_op *op, int res);
 	enum reactor_op_code code;
+	enum reactor_way way;
 	int fd;
+	int mode;
 	const struct iovec *iov;
-	unsigned niov;
-	uint64_t off;
+	uint64_t off, len;
+	uint32_t niov; /* at most IOV_MAX */
+	/* The reactor's. */
+	int res;
+	struct reactor_op *next;
 };
 
-/* -ENOSYS/-EPERM: this host has no io_uring; -EAGAIN: the ring is full, try
- * again after a completion.  Submitted once for each pass of the loop. */
-int reactor_submit(struct reactor *r, struct reactor_op *op);
+/*
+ * Never refuses: what the ring has no room for waits.  The kernel gets what was
+ * submitted in one pass of the loop with one system call.  -EAGAIN to done(): there is
+ * neither a ring nor a thread to be had.
+ */
+void reactor_submit(struct reactor *r, struct reactor_op *op);
+
+/* Waits until at least one operation, of anybody's, has called done(). False: there is
+ * none in flight. */
+bool reactor_op_wait(struct reactor *r);
+
+/* Operations on fd will come: cheaper, for the same number of bytes.  Drop it before
+ * the fd is closed. */
+void reactor_file_add(struct reactor *r, int fd);
+void reactor_file_drop(struct reactor *r, int fd);
 
 #endif

@@ -31,13 +31,15 @@ struct reactor {
 	struct reactor_defer **deferred_end;
 	struct spin spin;
 	bool stopped;
-	bool busy; /* the last pass ended with work from a poll source */
+	bool busy;     /* the last pass ended with work from a poll source */
+	bool once;     /* the caller looks at what happened, before we sleep */
+	bool happened; /* in this pass */
 	ev_io kick_io;
 	int kick_fd;
 	/* Written by reactor_kick() in any thread. */
 	_Alignas(64) _Atomic int sleeping;
 	_Atomic uint64_t kicked_ns; /* when the sleeper was woken */
-	struct uring *uring;
+	struct ops ops;
 };
 
 _Static_assert(sizeof(ev_io) <= sizeof(((struct reactor_io *)0)->priv), "ev_io");
@@ -196,6 +198,7 @@ run_deferred(struct reactor *r)
 
 		reactor_defer_cancel(r, d);
 		d->cb(d);
+		r->happened = true;
 	}
 }
 
@@ -259,8 +262,20 @@ poll_all(struct reactor *r)
 		next = p->next;
 		worked |= p->poll(p);
 	}
+	r->happened |= worked;
 	run_deferred(r);
 	return worked;
+}
+
+/* Hands file operations over and answers what is complete.  False: nobody would wake us
+ * for those that the kernel did not take. */
+static bool
+push_ops(struct reactor *r)
+{
+	unsigned what = ops_push(&r->ops);
+
+	r->happened |= (what & OPS_ANSWERED) != 0;
+	return !(what & OPS_STUCK);
 }
 
 /* Polls until there is work or the budget is spent. */
@@ -293,30 +308,41 @@ sleep_until_event(struct reactor *r)
 	atomic_store_explicit(&r->sleeping, 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
 	bool worked = poll_all(r);
-	uring_submit(r->uring);
-	ev_run(r->loop, worked || r->deferred || r->stopped ? EVRUN_NOWAIT : EVRUN_ONCE);
+	bool sleep = push_ops(r) && !worked && !r->deferred && !r->stopped &&
+		     !(r->once && r->happened);
+	ev_run(r->loop, sleep ? EVRUN_ONCE : EVRUN_NOWAIT);
 	atomic_store_explicit(&r->sleeping, 0, memory_order_relaxed);
 	kicked = atomic_load_explicit(&r->kicked_ns, memory_order_relaxed);
 	if (kicked != 0)
 		spin_measured(&r->spin, spin_now_ns() - kicked);
 }
 
-void
-reactor_run_once(struct reactor *r, bool wait)
+static void
+pass(struct reactor *r, bool wait)
 {
 	/* Work is likely to come when there was some just now. */
+	r->happened = false;
 	bool worked = poll_all(r) || (r->busy && spin_for_work(r));
 
 	for (unsigned i = 0; worked && i < POLLS_PER_LOOP && !r->stopped; i++)
 		worked = spin_for_work(r);
 	r->busy = worked;
-	uring_submit(r->uring);
-	if (wait && !worked && !r->stopped)
+	bool sleep = push_ops(r) && wait && !worked && !r->stopped &&
+		     !(r->once && r->happened);
+	if (sleep)
 		sleep_until_event(r);
 	else
 		ev_run(r->loop, EVRUN_NOWAIT);
 	run_deferred(r);
-	uring_submit(r->uring);
+	push_ops(r);
+}
+
+void
+reactor_run_once(struct reactor *r, bool wait)
+{
+	r->once = true;
+	pass(r, wait);
+	r->once = false;
 }
 
 void
@@ -324,7 +350,7 @@ reactor_run(struct reactor *r)
 {
 	r->stopped = false;
 	while (!r->stopped)
-		reactor_run_once(r, true);
+		pass(r, true);
 }
 
 void
@@ -333,12 +359,30 @@ reactor_stop(struct reactor *r)
 	r->stopped = true;
 }
 
-int
+/* ---- file operations ---- */
+
+void
 reactor_submit(struct reactor *r, struct reactor_op *op)
 {
-	int rc = r->uring ? 0 : uring_new(r->loop, &r->uring);
+	ops_submit(&r->ops, op);
+}
 
-	return rc ? rc : uring_queue(r->uring, op);
+bool
+reactor_op_wait(struct reactor *r)
+{
+	return ops_wait(&r->ops);
+}
+
+void
+reactor_file_add(struct reactor *r, int fd)
+{
+	ops_file(&r->ops, fd, true);
+}
+
+void
+reactor_file_drop(struct reactor *r, int fd)
+{
+	ops_file(&r->ops, fd, false);
 }
 
 /* ---- life ---- */
@@ -370,6 +414,7 @@ reactor_new(struct reactor **ret)
 	}
 	ev_io_init(&r->kick_io, kick_cb, r->kick_fd, EV_READ);
 	ev_io_start(r->loop, &r->kick_io);
+	ops_init(&r->ops, r, r->loop);
 	spin_init(&r->spin, spin_is_futile());
 	/*
 	 * On one CPU each posted write would wake us, and waking preempts the vCPU: two
@@ -387,7 +432,7 @@ reactor_free(struct reactor *r)
 {
 	if (!r)
 		return;
-	uring_free(r->uring);
+	ops_free(&r->ops);
 	ev_io_stop(r->loop, &r->kick_io);
 	ev_loop_destroy(r->loop);
 	close(r->kick_fd);
