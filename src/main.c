@@ -269,6 +269,7 @@ start_signals(struct vmm *v)
 	sa = (struct sigaction){ .sa_handler = on_bus_error };
 	sigaction(SIGBUS, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit of the host is a write error */
 	for (unsigned i = 0; i < ARRAY_SIZE(signum); i++) {
 		v->sig[i].cb = on_signal;
 		reactor_signal_start(v->reactor, &v->sig[i], signum[i]);
