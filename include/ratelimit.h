@@ -40,6 +40,9 @@ uint64_t token_bucket_avail(struct token_bucket *b, uint64_t now_ns);
 /* Takes n if there are n, or if the bucket is full. */
 bool token_bucket_take(struct token_bucket *b, uint64_t n, uint64_t now_ns);
 
+/* Takes n whether they are there or not; what is missing is owed. */
+void token_bucket_charge(struct token_bucket *b, uint64_t n, uint64_t now_ns);
+
 /* When token_bucket_take(b, n) will succeed; now_ns if it would already. */
 uint64_t token_bucket_ready_ns(struct token_bucket *b, uint64_t n, uint64_t now_ns);
 
@@ -61,6 +64,10 @@ void rate_limit_init(struct rate_limit *rl, const struct rate_limit_config *cfg,
 /* Takes from both, or from none. */
 bool rate_limit_take(struct rate_limit *rl, uint64_t bytes, uint64_t ops,
 		     uint64_t now_ns);
+
+/* Takes what has been used already, if need be on credit. */
+void rate_limit_charge(struct rate_limit *rl, uint64_t bytes, uint64_t ops,
+		       uint64_t now_ns);
 
 /* When rate_limit_take() of the same will succeed; now_ns if it would already. */
 uint64_t rate_limit_ready_ns(struct rate_limit *rl, uint64_t bytes, uint64_t ops,

@@ -68,6 +68,17 @@ token_bucket_take(struct token_bucket *b, uint64_t n, uint64_t now_ns)
 	return true;
 }
 
+void
+token_bucket_charge(struct token_bucket *b, uint64_t n, uint64_t now_ns)
+{
+	if (b->rate == 0)
+		return;
+	refill(b, now_ns);
+	/* What is owed has a limit, too: nothing overflows. */
+	if (b->tokens > -(int64_t)TOKEN_BUCKET_MAX)
+		b->tokens -= (int64_t)cut(n);
+}
+
 uint64_t
 token_bucket_ready_ns(struct token_bucket *b, uint64_t n, uint64_t now_ns)
 {
@@ -108,4 +119,11 @@ rate_limit_take(struct rate_limit *rl, uint64_t bytes, uint64_t ops, uint64_t no
 	token_bucket_take(&rl->bytes, bytes, now_ns);
 	token_bucket_take(&rl->ops, ops, now_ns);
 	return true;
+}
+
+void
+rate_limit_charge(struct rate_limit *rl, uint64_t bytes, uint64_t ops, uint64_t now_ns)
+{
+	token_bucket_charge(&rl->bytes, bytes, now_ns);
+	token_bucket_charge(&rl->ops, ops, now_ns);
 }

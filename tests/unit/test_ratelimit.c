@@ -158,6 +158,23 @@ a_limit_of_nothing_lets_everything_through(void **state)
 	assert_int_equal(rate_limit_ready_ns(&rl, UINT64_MAX, UINT64_MAX, T0), T0);
 }
 
+static void
+what_was_used_already_is_owed(void **state)
+{
+	struct token_bucket b;
+
+	(void)state;
+	token_bucket_init(&b, 1000, 100, 0);
+	token_bucket_charge(&b, 600, 0);
+	assert_int_equal(token_bucket_avail(&b, 0), 0);
+	assert_int_equal(token_bucket_ready_ns(&b, 1, 0), 501000000);
+	/* However much that is, it does not overflow. */
+	for (unsigned i = 0; i < 100; i++)
+		token_bucket_charge(&b, UINT64_MAX, 0);
+	assert_false(token_bucket_take(&b, 1, NSEC_PER_SEC));
+	assert_true(token_bucket_ready_ns(&b, 1, 0) > NSEC_PER_SEC);
+}
+
 int
 main(void)
 {
@@ -172,6 +189,7 @@ main(void)
 		cmocka_unit_test(huge_numbers_do_not_overflow),
 		cmocka_unit_test(a_limit_takes_from_both_buckets_or_from_none),
 		cmocka_unit_test(a_limit_of_nothing_lets_everything_through),
+		cmocka_unit_test(what_was_used_already_is_owed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
