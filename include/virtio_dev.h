@@ -9,6 +9,7 @@
 #ifndef VMM_VIRTIO_DEV_H
 #define VMM_VIRTIO_DEV_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -17,6 +18,7 @@
 
 struct disk;
 struct memory;
+struct net_back;
 struct reactor;
 struct virtio_device;
 
@@ -70,5 +72,23 @@ int blk_sync(struct blk *blk);
 
 /* Frees the disk, too. */
 void blk_free(struct blk *blk);
+
+/* ---- network (virtio 1.2, 5.1), src/virtio/net.c ---- */
+
+struct net_config {
+	const char *name; /* "net0" */
+	uint8_t mac[6];
+	uint16_t mtu; /* what the guest is told; 0: what the back knows */
+	struct rate_limit_config limit; /* of each direction */
+	bool limit_shared;              /* of both together */
+};
+
+struct net;
+
+/* The back belongs to the device from then on, and is freed with it; not on failure. */
+int net_new(const struct memory *mem, struct reactor *r, struct net_back *back,
+	    const struct net_config *cfg, struct net **ret);
+struct virtio_device *net_device(struct net *net);
+void net_free(struct net *net);
 
 #endif
