@@ -40,6 +40,7 @@ struct err;
 #define CONFIG_NAME_MAX 32          /* bytes in [disk "name"] */
 #define CONFIG_NAMED_MAX 32         /* named sections of all kinds */
 #define CONFIG_RNG_MAX 8
+#define CONFIG_NET_MAX 8
 #define CONFIG_SECTIONS_MAX 32 /* rows of the section table */
 #define CONFIG_KEYWORDS_MAX 96 /* rows of the keyword table */
 
@@ -90,6 +91,26 @@ struct config_rng {
 	uint64_t burst; /* bytes; 0: a second's worth */
 };
 
+enum config_net_backend {
+	CONFIG_NET_USER,   /* libslirp: needs no privilege */
+	CONFIG_NET_TAP,    /* an interface of the host */
+	CONFIG_NET_STREAM, /* a socket, as passt and QEMU speak it */
+};
+
+/* [net "name"] */
+struct config_net {
+	enum config_transport transport;
+	enum config_net_backend backend;
+	const char *mac; /* or NULL: config_net_mac() */
+	unsigned int mtu;
+	unsigned int queues; /* pairs */
+	const char *tap;     /* name of the interface, or NULL */
+	unsigned int tap_fd; /* 0: none */
+	uint64_t rate, burst;
+	uint64_t rate_ops, burst_ops;
+	bool rate_shared; /* one limit for both directions */
+};
+
 /* A named section in the order of the file: the order of attachment. */
 struct config_named {
 	const struct config_section *section;
@@ -130,6 +151,7 @@ struct config {
 	} serial;
 
 	struct config_rng rng[CONFIG_RNG_MAX];
+	struct config_net net[CONFIG_NET_MAX];
 
 	/* Named sections of all kinds, in file order. */
 	struct config_named named[CONFIG_NAMED_MAX];
@@ -228,6 +250,14 @@ int config_check(const struct config *cfg, struct err *err);
 /* How the guest reaches the device of a named section. */
 enum config_transport config_transport(const struct config *cfg,
 				       const struct config_named *named);
+
+/*
+ * The address of a network device: as configured, or one that stays the same as long as
+ * the names of the machine and of the section do, from the locally administered range.
+ * After config_check().
+ */
+void config_net_mac(const struct config *cfg, const struct config_named *named,
+		    uint8_t ret[6]);
 
 /*
  * Where a field's value came from, for messages about it:

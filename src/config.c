@@ -356,5 +356,5 @@ config_check(const struct config *cfg, struct err *err)
 				      config_where(cfg, &cfg->cpu.count, where,
 						   sizeof(where)),
 				      cfg->cpu.count, GICV2_CPUS);
-	return 0;
+	return config_net_check(cfg, err);
 }

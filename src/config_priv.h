@@ -92,6 +92,9 @@ void config_field_reset(struct config *cfg, unsigned int row, const struct keywo
 int config_field_store(struct config *cfg, unsigned int row, const struct keyword *kw,
 		       struct span dir, struct span text, uint64_t number, int origin);
 
+/* config_net.c: the part of config_check() for [net "name"]. */
+int config_net_check(const struct config *cfg, struct err *err);
+
 const char *config_arch_name(enum config_arch arch);
 
 #endif

@@ -30,6 +30,13 @@ static const struct config_section sections[] = {
 		.size = sizeof(struct config_rng),
 		.help = "A virtio entropy source.",
 	},
+	{
+		.name = "net",
+		.max = CONFIG_NET_MAX,
+		.offset = offsetof(struct config, net),
+		.size = sizeof(struct config_net),
+		.help = "A virtio network device.",
+	},
 };
 
 static const char *const reboot_names[] = {
@@ -55,6 +62,15 @@ static const char *const transport_names[] = { [CONFIG_TRANSPORT_PCI] = "pci",
 					       [CONFIG_TRANSPORT_MMIO_LEGACY] =
 						       "mmio-legacy",
 					       NULL };
+
+static const char *const net_names[] = { [CONFIG_NET_USER] = "user",
+					 [CONFIG_NET_TAP] = "tap",
+					 [CONFIG_NET_STREAM] = "stream",
+					 NULL };
+
+#define NET_FIELD(member) \
+	.offset = offsetof(struct config_net, member), \
+	.size = sizeof(((struct config_net *)NULL)->member)
 
 #define RNG_FIELD(member) \
 	.offset = offsetof(struct config_rng, member), \
@@ -235,6 +251,127 @@ static const struct keyword keywords[] = {
 		RNG_FIELD(burst),
 		.help = "Bytes that may come at once; 0 is what the rate gives in a "
 			"second.",
+	},
+	{
+		.section = "net",
+		.key = "transport",
+		.type = KEYWORD_ENUM,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "pci",
+		.names = transport_names,
+		NET_FIELD(transport),
+		.help = "How the guest reaches the device.",
+	},
+	{
+		.section = "net",
+		.key = "backend",
+		.type = KEYWORD_ENUM,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "user",
+		.names = net_names,
+		NET_FIELD(backend),
+		.help = "What the network is connected to.",
+	},
+	{
+		.section = "net",
+		.key = "mac",
+		.type = KEYWORD_STRING,
+		.arch = CONFIG_ARCH_ANY,
+		.max = 17,
+		NET_FIELD(mac),
+		.help = "The Ethernet address of the guest.",
+	},
+	{
+		.section = "net",
+		.key = "mtu",
+		.type = KEYWORD_UINT,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "0",
+		.max = 65535,
+		NET_FIELD(mtu),
+		.help = "The largest packet that the guest is told to send; 0 is what "
+			"the backend knows.",
+	},
+	{
+		.section = "net",
+		.key = "queues",
+		.type = KEYWORD_UINT,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "1",
+		.min = 1,
+		.max = 16,
+		NET_FIELD(queues),
+		.help = "Pairs of queues.",
+	},
+	{
+		.section = "net",
+		.key = "tap",
+		.type = KEYWORD_NAME,
+		.arch = CONFIG_ARCH_ANY,
+		.max = 15,
+		NET_FIELD(tap),
+		.help = "The tap interface of the host.",
+	},
+	{
+		.section = "net",
+		.key = "tap-fd",
+		.type = KEYWORD_UINT,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "0",
+		.max = 1048576,
+		NET_FIELD(tap_fd),
+		.help = "An open descriptor of a tap interface; 0 is none.",
+	},
+	{
+		.section = "net",
+		.key = "rate",
+		.type = KEYWORD_SIZE,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "0",
+		.max = GiB(1024),
+		NET_FIELD(rate),
+		.help = "Bytes a second at most; 0 is no limit.",
+	},
+	{
+		.section = "net",
+		.key = "burst",
+		.type = KEYWORD_SIZE,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "0",
+		.max = GiB(1),
+		NET_FIELD(burst),
+		.help = "Bytes that may go at once; 0 is what the rate gives in a "
+			"second.",
+	},
+	{
+		.section = "net",
+		.key = "rate-ops",
+		.type = KEYWORD_SIZE,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "0",
+		.max = GiB(1),
+		NET_FIELD(rate_ops),
+		.help = "Packets a second at most; 0 is no limit.",
+	},
+	{
+		.section = "net",
+		.key = "burst-ops",
+		.type = KEYWORD_SIZE,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "0",
+		.max = GiB(1),
+		NET_FIELD(burst_ops),
+		.help = "Packets that may go at once; 0 is what the rate gives in a "
+			"second.",
+	},
+	{
+		.section = "net",
+		.key = "rate-shared",
+		.type = KEYWORD_BOOL,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "no",
+		NET_FIELD(rate_shared),
+		.help = "One limit for both directions instead of one for each.",
 	},
 };
 

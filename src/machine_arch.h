@@ -122,6 +122,11 @@ void machine_pages_free(struct machine *m);
 extern const struct virtio_doorbell_ops machine_doorbell_ops;
 void machine_doorbells_free(struct machine *m);
 
+/* [net "name"], for the table of src/machine_virtio.c; src/machine_net.c. */
+int machine_net_make(struct machine *m, struct machine_virtio *mv,
+		     const struct config_named *named, struct err *e);
+void machine_net_free(void *model);
+
 /* Makes and attaches the devices of the named sections; src/machine_virtio.c. */
 int machine_virtio_new(struct machine *m, struct err *e);
 /* How many of them are PCI functions, each with a page image. */

@@ -72,6 +72,7 @@ static const struct virtio_kind {
 	void (*free)(void *model);
 } kind_table[] = {
 	{ "rng", make_rng, free_rng },
+	{ "net", machine_net_make, machine_net_free },
 };
 
 static int

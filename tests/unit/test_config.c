@@ -361,7 +361,7 @@ static const struct {
 	BAD("[Boot]\n", "vm.ini:1: unknown section 'Boot'; did you mean 'boot'?"),
 	BAD("[disks]\n",
 	    "vm.ini:1: unknown section 'disks'; valid are vm, cpu, memory, boot, "
-	    "irqchip, pci, serial, rng"),
+	    "irqchip, pci, serial, rng, net"),
 	BAD("[vm]\nname = a\nname = a\n",
 	    "vm.ini:3: [vm] name again; the first is in line 2"),
 	BAD("[vm]\n[cpu]\n[vm]\n",
@@ -836,7 +836,8 @@ help_names_every_keyword_of_the_architecture(void **state)
 	for (size_t i = 0; i < s->keyword_count; i++) {
 		const struct keyword *kw = &s->keywords[i];
 
-		bool named = strcmp(kw->section, "rng") == 0;
+		bool named = strcmp(kw->section, "rng") == 0 ||
+			     strcmp(kw->section, "net") == 0;
 
 		snprintf(name, sizeof(name), "  %s.%s%s=", kw->section,
 			 named ? "NAME." : "", kw->key);
