@@ -1,6 +1,21 @@
 /* SPDX-License-Identifier: ISC */
-/* The back that is not there. See chr.h. */
+/* What all backs have in common, and the one that is not there. See chr.h. */
 #include "chr.h"
+
+void
+chr_release(struct chr *c)
+{
+	c->front = NULL;
+	c->dev = NULL;
+	c->back->set_room(c, 0);
+}
+
+void
+chr_free(struct chr *c)
+{
+	if (c && c->back->free)
+		c->back->free(c);
+}
 
 static size_t
 null_write(struct chr *c, const uint8_t *buf, size_t len)

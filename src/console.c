@@ -76,7 +76,7 @@ struct console {
 	bool eof;
 	bool have_saved;
 	struct termios saved;
-	struct reactor_signal tstp, cont;
+	struct reactor_signal tstp, cont, winch;
 
 	size_t room;      /* of the front */
 	bool front_waits; /* for writable() */
@@ -483,9 +483,33 @@ go_background(struct console *c)
 	in_watch(c);
 }
 
+/* Of the window, which may also have changed while we were stopped. */
+static void
+look_at_size(struct console *c)
+{
+	struct chr *chr = &c->chr;
+	struct winsize ws;
+
+	if (ioctl(c->in.fd, TIOCGWINSZ, &ws) < 0 ||
+	    (ws.ws_col == chr->cols && ws.ws_row == chr->rows))
+		return;
+	chr->cols = ws.ws_col;
+	chr->rows = ws.ws_row;
+	if (chr->front != NULL && chr->front->changed != NULL)
+		chr->front->changed(chr->dev);
+}
+
+static void
+winch_cb(struct reactor_signal *s, int signum)
+{
+	(void)signum;
+	look_at_size(container_of(s, struct console, winch));
+}
+
 static void
 resume(struct console *c)
 {
+	look_at_size(c);
 	if (!in_foreground(c->in.fd)) {
 		if (atomic_load(&raw_console) == c)
 			console_restore();
@@ -557,8 +581,10 @@ terminal_start(struct console *c)
 {
 	c->tstp.cb = tstp_cb;
 	c->cont.cb = cont_cb;
+	c->winch.cb = winch_cb;
 	reactor_signal_start(c->r, &c->tstp, SIGTSTP);
 	reactor_signal_start(c->r, &c->cont, SIGCONT);
+	reactor_signal_start(c->r, &c->winch, SIGWINCH);
 	resume(c);
 }
 
@@ -622,6 +648,7 @@ console_free(struct console *c)
 	if (c->tty) {
 		reactor_signal_stop(c->r, &c->tstp);
 		reactor_signal_stop(c->r, &c->cont);
+		reactor_signal_stop(c->r, &c->winch);
 	}
 	stream_close(&c->in);
 	stream_close(&c->out);

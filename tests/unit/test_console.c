@@ -30,7 +30,7 @@ static struct {
 	struct fake_reactor fr;
 	struct console *con;
 	struct chr *chr;
-	unsigned quits, breaks, writables;
+	unsigned quits, breaks, writables, changes;
 	size_t out_len;
 	uint8_t in[16384];
 	size_t nin;
@@ -63,7 +63,19 @@ front_break(void *dev)
 	fx.breaks++;
 }
 
-static const struct chr_front_ops front = { front_input, front_writable, front_break };
+static void
+front_changed(void *dev)
+{
+	assert_ptr_equal(dev, &fx);
+	fx.changes++;
+}
+
+static const struct chr_front_ops front = {
+	.input = front_input,
+	.writable = front_writable,
+	.line_break = front_break,
+	.changed = front_changed,
+};
 
 static void
 on_quit(void *arg)
@@ -603,6 +615,28 @@ test_terminal_is_raw_and_given_back(void **state)
 }
 
 static void
+test_size_of_the_terminal_is_known_and_followed(void **state)
+{
+	(void)state;
+	struct winsize ws = { .ws_col = 80, .ws_row = 25 };
+
+	open_pty();
+	ioctl(pty.master, TIOCSWINSZ, &ws);
+	start(pty.slave, pty.slave);
+	assert_int_equal(fx.chr->cols, 80);
+	assert_int_equal(fx.chr->rows, 25);
+	ws.ws_col = 132;
+	ioctl(pty.master, TIOCSWINSZ, &ws);
+	assert_int_equal(fake_reactor_signal(&fx.fr, SIGWINCH), 1);
+	assert_int_equal(fx.chr->cols, 132);
+	assert_int_equal(fx.changes, 1);
+	/* a signal for nothing */
+	fake_reactor_signal(&fx.fr, SIGWINCH);
+	assert_int_equal(fx.changes, 1);
+	close_pty();
+}
+
+static void
 test_restore_gives_the_terminal_back_any_number_of_times(void **state)
 {
 	(void)state;
@@ -850,6 +884,7 @@ main(void)
 		T(test_end_of_input_stops_reading_and_not_the_output),
 		T(test_one_socket_for_both_ways),
 		T(test_terminal_is_raw_and_given_back),
+		T(test_size_of_the_terminal_is_known_and_followed),
 		T(test_restore_gives_the_terminal_back_any_number_of_times),
 		T(test_keys_reach_the_guest_unprocessed),
 		T(test_escape_keys),

@@ -42,7 +42,10 @@ front_writable(void *dev)
 	(void)dev;
 }
 
-static const struct chr_front_ops front = { front_input, front_writable, NULL };
+static const struct chr_front_ops front = {
+	.input = front_input,
+	.writable = front_writable,
+};
 static const struct console_ops ops = { 0 };
 
 static void
