@@ -16,6 +16,7 @@
 
 #include "ratelimit.h"
 
+struct chr;
 struct disk;
 struct memory;
 struct net_back;
@@ -90,5 +91,38 @@ int net_new(const struct memory *mem, struct reactor *r, struct net_back *back,
 	    const struct net_config *cfg, struct net **ret);
 struct virtio_device *net_device(struct net *net);
 void net_free(struct net *net);
+
+/* ---- console (virtio 1.2, 5.3), src/virtio/console.c ---- */
+
+enum {
+	VIRTIO_CONSOLE_PORTS_MAX = 8,
+	VIRTIO_CONSOLE_NAME_MAX = 32,
+};
+
+/*
+ * One stream of bytes.  A console is a terminal of the guest (hvc0), whose kernel waits
+ * with a spinning CPU until its output is taken: it is held for a moment and then lost.
+ * Other ports (/dev/virtio-ports/NAME) are waited for in the ring for as long as it takes.
+ */
+struct virtio_console_port {
+	const char *name; /* at most VIRTIO_CONSOLE_NAME_MAX bytes */
+	bool console;
+	struct chr *chr; /* the back, with no other front */
+};
+
+struct virtio_console_config {
+	const char *name; /* of the device: "console0" */
+	const struct virtio_console_port *port;
+	unsigned nport; /* 1 to VIRTIO_CONSOLE_PORTS_MAX */
+};
+
+struct virtio_console;
+
+/* Names, the device's and the ports', are kept as pointers. */
+int virtio_console_new(const struct memory *mem, struct reactor *r,
+		       const struct virtio_console_config *cfg,
+		       struct virtio_console **ret);
+struct virtio_device *virtio_console_device(struct virtio_console *vc);
+void virtio_console_free(struct virtio_console *vc);
 
 #endif
