@@ -41,6 +41,7 @@ struct err;
 #define CONFIG_NAMED_MAX 32         /* named sections of all kinds */
 #define CONFIG_RNG_MAX 8
 #define CONFIG_NET_MAX 8
+#define CONFIG_CONSOLE_MAX 8
 #define CONFIG_SECTIONS_MAX 32 /* rows of the section table */
 #define CONFIG_KEYWORDS_MAX 96 /* rows of the keyword table */
 
@@ -73,6 +74,7 @@ enum config_gic {
 };
 
 enum config_serial {
+	CONFIG_SERIAL_AUTO,  /* stdio, unless a console has it: config_serial() */
 	CONFIG_SERIAL_STDIO, /* the terminal or whatever stdin/stdout are */
 	CONFIG_SERIAL_NONE,  /* output discarded, no input */
 };
@@ -109,6 +111,27 @@ struct config_net {
 	uint64_t rate, burst;
 	uint64_t rate_ops, burst_ops;
 	bool rate_shared; /* one limit for both directions */
+};
+
+enum config_console_type {
+	CONFIG_CONSOLE_CONSOLE, /* hvc0, hvc1 */
+	CONFIG_CONSOLE_PORT,    /* /dev/virtio-ports/NAME */
+};
+
+enum config_console_backend {
+	CONFIG_CONSOLE_STDIO,
+	CONFIG_CONSOLE_PTY,
+	CONFIG_CONSOLE_SOCKET,
+	CONFIG_CONSOLE_FILE,
+	CONFIG_CONSOLE_NULL,
+};
+
+/* [console "name"]: all with one transport are ports of one device. */
+struct config_console {
+	enum config_transport transport;
+	enum config_console_type type;
+	enum config_console_backend backend;
+	const char *path; /* never NULL for socket and file after config_check() */
 };
 
 /* A named section in the order of the file: the order of attachment. */
@@ -152,6 +175,7 @@ struct config {
 
 	struct config_rng rng[CONFIG_RNG_MAX];
 	struct config_net net[CONFIG_NET_MAX];
+	struct config_console console[CONFIG_CONSOLE_MAX];
 
 	/* Named sections of all kinds, in file order. */
 	struct config_named named[CONFIG_NAMED_MAX];
@@ -250,6 +274,13 @@ int config_check(const struct config *cfg, struct err *err);
 /* How the guest reaches the device of a named section. */
 enum config_transport config_transport(const struct config *cfg,
 				       const struct config_named *named);
+
+/* What the serial port is connected to: never CONFIG_SERIAL_AUTO. */
+enum config_serial config_serial(const struct config *cfg);
+
+/* The section of console[index]. */
+const struct config_named *config_console_named(const struct config *cfg,
+						unsigned int index);
 
 /*
  * The address of a network device: as configured, or one that stays the same as long as

@@ -14,8 +14,9 @@
 
 #include <stdio.h>
 
+#include "config.h"
+
 struct chr;
-struct config;
 struct err;
 struct machine;
 struct reactor;
@@ -31,10 +32,26 @@ enum machine_end {
 	MACHINE_KILLED,     /* by a signal */
 };
 
+/*
+ * The backs of the sections [console "name"], by their index.  The caller fills in stdio
+ * and null, and the rest is for open and close.
+ */
+struct machine_consoles {
+	struct chr *stdio;
+	struct chr *null;
+	struct chr *chr[CONFIG_CONSOLE_MAX];
+};
+
+/* What the configuration names is made on the host, and taken away again. */
+int machine_consoles_open(const struct config *cfg, struct reactor *r,
+			  struct machine_consoles *all, struct err *e);
+void machine_consoles_close(struct machine_consoles *all);
+
 /* What a machine is given by the host side; all of it outlives the machine. */
 struct machine_host {
 	struct reactor *reactor;
 	struct chr *serial; /* back of the serial port */
+	const struct machine_consoles *consoles;
 	struct timing *timing;
 };
 

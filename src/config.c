@@ -356,5 +356,7 @@ config_check(const struct config *cfg, struct err *err)
 				      config_where(cfg, &cfg->cpu.count, where,
 						   sizeof(where)),
 				      cfg->cpu.count, GICV2_CPUS);
-	return config_net_check(cfg, err);
+	int rc = config_net_check(cfg, err);
+
+	return rc < 0 ? rc : config_check_consoles(cfg, err);
 }

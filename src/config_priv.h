@@ -95,6 +95,9 @@ int config_field_store(struct config *cfg, unsigned int row, const struct keywor
 /* config_net.c: the part of config_check() for [net "name"]. */
 int config_net_check(const struct config *cfg, struct err *err);
 
+/* config_console.c: the same for [console "name"] and the serial port. */
+int config_check_consoles(const struct config *cfg, struct err *err);
+
 const char *config_arch_name(enum config_arch arch);
 
 #endif

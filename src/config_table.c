@@ -37,6 +37,13 @@ static const struct config_section sections[] = {
 		.size = sizeof(struct config_net),
 		.help = "A virtio network device.",
 	},
+	{
+		.name = "console",
+		.max = CONFIG_CONSOLE_MAX,
+		.offset = offsetof(struct config, console),
+		.size = sizeof(struct config_console),
+		.help = "A port of the virtio console.",
+	},
 };
 
 static const char *const reboot_names[] = {
@@ -51,8 +58,19 @@ static const char *const gic_names[] = {
 	[CONFIG_GIC_AUTO] = "auto", [CONFIG_GIC_V2] = "2", [CONFIG_GIC_V3] = "3", NULL
 };
 
-static const char *const serial_names[] = {
-	[CONFIG_SERIAL_STDIO] = "stdio", [CONFIG_SERIAL_NONE] = "none", NULL
+static const char *const serial_names[] = { [CONFIG_SERIAL_AUTO] = "auto",
+					    [CONFIG_SERIAL_STDIO] = "stdio",
+					    [CONFIG_SERIAL_NONE] = "none",
+					    NULL };
+
+static const char *const console_type_names[] = {
+	[CONFIG_CONSOLE_CONSOLE] = "console", [CONFIG_CONSOLE_PORT] = "port", NULL
+};
+
+static const char *const console_backend_names[] = {
+	[CONFIG_CONSOLE_STDIO] = "stdio",   [CONFIG_CONSOLE_PTY] = "pty",
+	[CONFIG_CONSOLE_SOCKET] = "socket", [CONFIG_CONSOLE_FILE] = "file",
+	[CONFIG_CONSOLE_NULL] = "null",     NULL
 };
 
 static const char *const transport_names[] = { [CONFIG_TRANSPORT_PCI] = "pci",
@@ -75,6 +93,10 @@ static const char *const net_names[] = { [CONFIG_NET_USER] = "user",
 #define RNG_FIELD(member) \
 	.offset = offsetof(struct config_rng, member), \
 	.size = sizeof(((struct config_rng *)NULL)->member)
+
+#define CONSOLE_FIELD(member) \
+	.offset = offsetof(struct config_console, member), \
+	.size = sizeof(((struct config_console *)NULL)->member)
 
 static const struct keyword keywords[] = {
 	{
@@ -207,7 +229,7 @@ static const struct keyword keywords[] = {
 		.key = "backend",
 		.type = KEYWORD_ENUM,
 		.arch = CONFIG_ARCH_ANY,
-		.def = "stdio",
+		.def = "auto",
 		.names = serial_names,
 		FIELD(serial.backend),
 		.help = "What the guest's serial port is connected to.",
@@ -372,6 +394,45 @@ static const struct keyword keywords[] = {
 		.def = "no",
 		NET_FIELD(rate_shared),
 		.help = "One limit for both directions instead of one for each.",
+	},
+	{
+		.section = "console",
+		.key = "transport",
+		.type = KEYWORD_ENUM,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "pci",
+		.names = transport_names,
+		CONSOLE_FIELD(transport),
+		.help = "How the guest reaches the device.",
+	},
+	{
+		.section = "console",
+		.key = "type",
+		.type = KEYWORD_ENUM,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "console",
+		.names = console_type_names,
+		CONSOLE_FIELD(type),
+		.help = "What it is in the guest.",
+	},
+	{
+		.section = "console",
+		.key = "backend",
+		.type = KEYWORD_ENUM,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "stdio",
+		.names = console_backend_names,
+		CONSOLE_FIELD(backend),
+		.help = "What it is connected to on the host.",
+	},
+	{
+		.section = "console",
+		.key = "path",
+		.type = KEYWORD_PATH,
+		.arch = CONFIG_ARCH_ANY,
+		.max = 4095,
+		CONSOLE_FIELD(path),
+		.help = "The socket, the file, or a link to the pty.",
 	},
 };
 

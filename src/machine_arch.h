@@ -135,6 +135,15 @@ void machine_virtio_free(struct machine *m);
 /* Their counters, as the members of a JSON object. */
 void machine_virtio_write_stats(const struct machine *m, FILE *out);
 
+/*
+ * The kind "console", src/machine_console.c: all sections with one transport are ports of
+ * one device, which the first of them makes.
+ */
+bool machine_console_is_first(const struct config *cfg, const struct config_named *named);
+int machine_console_make(struct machine *m, struct machine_virtio *mv,
+			 const struct config_named *named, struct err *e);
+void machine_console_free(void *model);
+
 /* Attaches the platform devices. 0 or -errno. */
 int machine_arch_devices(struct machine *m);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The virtio devices of a machine: one for each named section of the configuration,
- * attached in the order of the file.
+ * The virtio devices of a machine: one for each named section of the configuration, or
+ * one for several, attached in the order of the file.
  *
  * A kind of device is a row in kind_table: a constructor for model and backend, and its
  * free().  The transport is chosen here; the model knows none.
@@ -70,9 +70,13 @@ static const struct virtio_kind {
 	int (*make)(struct machine *m, struct machine_virtio *mv,
 		    const struct config_named *named, struct err *e);
 	void (*free)(void *model);
+	/* NULL: every section is a device; else those that this says. */
+	bool (*makes_device)(const struct config *cfg, const struct config_named *named);
 } kind_table[] = {
-	{ "rng", make_rng, free_rng },
-	{ "net", machine_net_make, machine_net_free },
+	{ "rng", make_rng, free_rng, NULL },
+	{ "net", machine_net_make, machine_net_free, NULL },
+	{ "console", machine_console_make, machine_console_free,
+	  machine_console_is_first },
 };
 
 static int
@@ -106,6 +110,8 @@ make_device(struct machine *m, const struct config_named *named, struct err *e)
 		kind++;
 		assert(kind < kind_table + ARRAY_SIZE(kind_table));
 	}
+	if (kind->makes_device && !kind->makes_device(m->cfg, named))
+		return 0;
 	*mv = (struct machine_virtio){
 		.section = kind->section,
 		.name = named->name,

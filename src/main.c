@@ -39,7 +39,8 @@ struct vmm {
 	struct timing_watch ready;
 	struct reactor *reactor;
 	struct console *console;
-	struct chr null_serial;  /* serial.backend = none */
+	struct chr null; /* serial.backend = none */
+	struct machine_consoles consoles;
 	struct machine *machine; /* NULL between two */
 	struct reactor_signal sig[3];
 	int signum; /* that ended us; 0: none */
@@ -292,7 +293,8 @@ open_host(struct vmm *v, struct err *e)
 	rc = console_new(v->reactor, STDIN_FILENO, STDOUT_FILENO, &ops, v, &v->console);
 	if (rc)
 		return err_set(e, -rc, "console: %s", strerror(-rc));
-	return 0;
+	v->consoles.stdio = console_chr(v->console);
+	return machine_consoles_open(&v->cfg, v->reactor, &v->consoles, e);
 }
 
 /* ---- running ---- */
@@ -342,9 +344,10 @@ run_once(struct vmm *v, enum machine_end *end, struct err *e)
 {
 	struct machine_host host = {
 		.reactor = v->reactor,
-		.serial = v->cfg.serial.backend == CONFIG_SERIAL_STDIO
-				  ? console_chr(v->console)
-				  : &v->null_serial,
+		.serial = config_serial(&v->cfg) == CONFIG_SERIAL_STDIO
+				  ? v->consoles.stdio
+				  : &v->null,
+		.consoles = &v->consoles,
 		.timing = &v->timing,
 	};
 	int rc = machine_new(&v->cfg, &host, &v->machine, e);
@@ -387,7 +390,11 @@ run(struct vmm *v)
 static int
 check(struct vmm *v)
 {
-	struct machine_host host = { .timing = &v->timing, .serial = &v->null_serial };
+	struct machine_host host = {
+		.timing = &v->timing,
+		.serial = &v->null,
+		.consoles = &v->consoles,
+	};
 	struct err e = { 0 };
 
 	int rc = reactor_new(&v->reactor);
@@ -397,6 +404,8 @@ check(struct vmm *v)
 		return report(&e);
 	}
 	host.reactor = v->reactor;
+	if (machine_consoles_open(&v->cfg, v->reactor, &v->consoles, &e))
+		return report(&e);
 	if (machine_new(&v->cfg, &host, &v->machine, &e))
 		return report(&e);
 	printf("%s: would start\n", v->opt.config);
@@ -423,7 +432,8 @@ main(int argc, char **argv)
 	timing_mark(&v.timing, TIMING_MAIN);
 	/* vCPU threads hardly allocate: no arena of their own. */
 	mallopt(M_ARENA_MAX, 1);
-	chr_null_init(&v.null_serial);
+	chr_null_init(&v.null);
+	v.consoles = (struct machine_consoles){ .stdio = &v.null, .null = &v.null };
 	status = find_config(argc, argv, &v);
 	if (status >= 0)
 		return status;
@@ -438,6 +448,7 @@ main(int argc, char **argv)
 	else
 		status = run(&v);
 
+	machine_consoles_close(&v.consoles);
 	console_restore();
 	timing_mark(&v.timing, TIMING_EXIT);
 	if (v.opt.timing_path) {

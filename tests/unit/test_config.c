@@ -231,7 +231,8 @@ an_empty_file_leaves_the_defaults(void **state)
 	assert_false(cfg.boot.copy);
 	assert_int_equal(cfg.irqchip.mode, CONFIG_IRQCHIP_SPLIT);
 	assert_int_equal(cfg.irqchip.gic, CONFIG_GIC_AUTO);
-	assert_int_equal(cfg.serial.backend, CONFIG_SERIAL_STDIO);
+	assert_int_equal(cfg.serial.backend, CONFIG_SERIAL_AUTO);
+	assert_int_equal(config_serial(&cfg), CONFIG_SERIAL_STDIO);
 	config_free(&cfg);
 }
 
@@ -361,7 +362,7 @@ static const struct {
 	BAD("[Boot]\n", "vm.ini:1: unknown section 'Boot'; did you mean 'boot'?"),
 	BAD("[disks]\n",
 	    "vm.ini:1: unknown section 'disks'; valid are vm, cpu, memory, boot, "
-	    "irqchip, pci, serial, rng, net"),
+	    "irqchip, pci, serial, rng, net, console"),
 	BAD("[vm]\nname = a\nname = a\n",
 	    "vm.ini:3: [vm] name again; the first is in line 2"),
 	BAD("[vm]\n[cpu]\n[vm]\n",
@@ -604,6 +605,64 @@ check_wants_a_kernel(void **state)
 	config_free(&cfg);
 }
 
+/* What config_check() says of the text, "" if it is good. */
+static void
+checks_as(const char *text, const char *want, enum config_serial serial)
+{
+	struct err err = { 0 };
+	struct config cfg;
+
+	config_init(&cfg, CONFIG_ARCH_X86_64, NULL);
+	must_parse(&cfg, text, "vm.ini");
+	assert_int_equal(config_check(&cfg, &err), want[0] ? -EINVAL : 0);
+	assert_string_equal(err.text, want);
+	if (!want[0])
+		assert_int_equal(config_serial(&cfg), serial);
+	config_free(&cfg);
+}
+
+static void
+stdio_goes_to_the_console_that_wants_it_or_to_the_serial_port(void **state)
+{
+	(void)state;
+	checks_as(GOOD "[console \"a\"]\n", "", CONFIG_SERIAL_NONE);
+	checks_as(GOOD "[console \"a\"]\nbackend = pty\n", "", CONFIG_SERIAL_STDIO);
+	checks_as(GOOD "[console \"a\"]\n[serial]\nbackend = none\n", "",
+		  CONFIG_SERIAL_NONE);
+	checks_as(GOOD "[console \"a\"]\nbackend = null\n[serial]\nbackend = stdio\n", "",
+		  CONFIG_SERIAL_STDIO);
+}
+
+static void
+stdio_is_given_away_once(void **state)
+{
+	(void)state;
+	checks_as(GOOD "[serial]\nbackend = stdio\n[console \"a\"]\nbackend = stdio\n",
+		  "vm.ini:6: [console \"a\"] has backend = stdio, and so has [serial] "
+		  "(vm.ini:4); give one of them another",
+		  0);
+	checks_as(GOOD "[console \"a\"]\n[console \"b\"]\ntype = port\n",
+		  "vm.ini:4: [console \"b\"] has backend = stdio, and so has "
+		  "[console \"a\"] (vm.ini:3); give one of them another",
+		  0);
+}
+
+static void
+consoles_have_a_path_where_it_means_something(void **state)
+{
+	(void)state;
+	checks_as(GOOD "[console \"a\"]\nbackend = pty\npath = tty\n", "",
+		  CONFIG_SERIAL_STDIO);
+	checks_as(GOOD "[console \"a\"]\nbackend = socket\n",
+		  "vm.ini:4: [console \"a\"] has a backend that needs a path; add "
+		  "'path = PATH'",
+		  0);
+	checks_as(GOOD "[console \"a\"]\npath = x\n",
+		  "vm.ini:4: [console \"a\"] has a backend that takes no path; backend = "
+		  "socket, file or pty does",
+		  0);
+}
+
 static void
 check_limits_the_cpus_of_gicv2(void **state)
 {
@@ -837,7 +896,8 @@ help_names_every_keyword_of_the_architecture(void **state)
 		const struct keyword *kw = &s->keywords[i];
 
 		bool named = strcmp(kw->section, "rng") == 0 ||
-			     strcmp(kw->section, "net") == 0;
+			     strcmp(kw->section, "net") == 0 ||
+			     strcmp(kw->section, "console") == 0;
 
 		snprintf(name, sizeof(name), "  %s.%s%s=", kw->section,
 			 named ? "NAME." : "", kw->key);
@@ -986,6 +1046,10 @@ main(void)
 		cmocka_unit_test(set_wins_over_the_file_and_later_over_earlier),
 		cmocka_unit_test(every_bad_set_gets_its_one_line),
 		cmocka_unit_test(check_wants_a_kernel),
+		cmocka_unit_test(
+			stdio_goes_to_the_console_that_wants_it_or_to_the_serial_port),
+		cmocka_unit_test(stdio_is_given_away_once),
+		cmocka_unit_test(consoles_have_a_path_where_it_means_something),
 		cmocka_unit_test(check_limits_the_cpus_of_gicv2),
 		cmocka_unit_test(where_names_file_and_line_set_or_default),
 		cmocka_unit_test(named_sections_keep_the_order_of_the_file),
