@@ -15,6 +15,7 @@ enum {
 	IP_LEN = 20,
 	IP_FRAGMENT = 0xbfff, /* anything but "do not" */
 	IP6_LEN = 40,
+	ICMP6_ECHO = 128,
 	TCP_LEN = 20,
 	TCP_FLAGS = 13, /* offset */
 	TCP_URG = 0x20,
@@ -54,14 +55,32 @@ ip_pass(const uint8_t *p, size_t len)
 	return p[9] != IPPROTO_TCP || header >= len || tcp_pass(p + header, len - header);
 }
 
-/* The same: ::, ::1 and the IPv4 addresses in ::/96 and ::ffff:0:0/96. */
+/*
+ * libslirp answers for the router and the DNS server, fec0:: or fe80::2 and 3, and
+ * complains on our stderr of any other echo request.
+ */
+static bool
+icmp6_pass(const uint8_t *dst, const uint8_t *p, size_t len)
+{
+	static const uint8_t zero[13];
+	bool ours = dst[0] == 0xfe && (dst[1] == 0x80 || dst[1] == 0xc0) &&
+		    memcmp(dst + 2, zero, sizeof(zero)) == 0 &&
+		    (dst[15] == 2 || dst[15] == 3);
+
+	return len == 0 || p[0] != ICMP6_ECHO || ours;
+}
+
+/* The host itself is in ::, ::1 and the IPv4 addresses in ::/96 and ::ffff:0:0/96. */
 static bool
 ip6_pass(const uint8_t *p, size_t len)
 {
 	static const uint8_t zero[10];
+	const uint8_t *dst = p + 24;
 
-	if (memcmp(p + 24, zero, sizeof(zero)) == 0)
+	if (memcmp(dst, zero, sizeof(zero)) == 0)
 		return false;
+	if (p[6] == IPPROTO_ICMPV6)
+		return icmp6_pass(dst, p + IP6_LEN, len - IP6_LEN);
 	return p[6] != IPPROTO_TCP || tcp_pass(p + IP6_LEN, len - IP6_LEN);
 }
 

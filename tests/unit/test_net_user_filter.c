@@ -149,6 +149,33 @@ test_urgent_data_does_not_pass(void **state)
 	assert_false(passes(&six));
 }
 
+/* libslirp writes a line to stderr for each of the others. */
+static void
+test_only_the_router_is_asked_for_an_echo(void **state)
+{
+	static const struct {
+		const char *dst;
+		unsigned type;
+		bool pass;
+	} row[] = {
+		{ "fec0::2", 128, true },        { "fec0::3", 128, true },
+		{ "fe80::2", 128, true },        { "fec0::4", 128, false },
+		{ "fec0:0:0:1::2", 128, false }, { "2001:db8::2", 128, false },
+		{ "ff02::1", 128, false },       { "2001:db8::2", 135, true },
+	};
+	struct frame f;
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(row); i++) {
+		frame_eth(&f, 0x86dd);
+		f.b[ETH + 6] = IPPROTO_ICMPV6;
+		inet_pton(AF_INET6, row[i].dst, f.b + ETH + 24);
+		f.b[ETH + 40] = (uint8_t)row[i].type;
+		f.len = ETH + 40 + 8;
+		assert_int_equal(passes(&f), row[i].pass);
+	}
+}
+
 /* libslirp 4.7.0 of Debian follows the second one's payload as a pointer. */
 static void
 test_pieces_of_datagrams_do_not_pass(void **state)
@@ -176,6 +203,7 @@ main(void)
 		cmocka_unit_test(test_names_of_the_host_s_loopback_do_not_pass),
 		cmocka_unit_test(test_nor_do_those_of_ipv6),
 		cmocka_unit_test(test_urgent_data_does_not_pass),
+		cmocka_unit_test(test_only_the_router_is_asked_for_an_echo),
 		cmocka_unit_test(test_pieces_of_datagrams_do_not_pass),
 	};
 
