@@ -60,8 +60,9 @@ void
 payload_main(void)
 {
 	char transport[16] = "pci";
-	unsigned times = (unsigned)cmdline_num("times", TIMES);
+	unsigned times = (unsigned)cmdline_num("cycles", TIMES);
 
+	times = times < TIMES ? times : TIMES;
 	(void)cmdline_get("transport", transport, sizeof(transport));
 	if (!check(rng_find(&rng, transport, 0) && rng_start(&rng, 0), "device",
 		   "no rng on %s", transport))

@@ -127,7 +127,7 @@ attack_move(const struct attack *a)
 		if (!pci_bar(fn(), i, true, &b))
 			continue;
 		/* a free place of the same window: behind what is in use */
-		uint64_t to = b.addr + (b.len < 0x1000 ? 0x1000 : b.len) * 64;
+		uint64_t to = b.addr + (b.io ? 0x2000 : b.len * 64);
 		int64_t by = (int64_t)(to - b.addr);
 		uint64_t *const at[] = { &r->v.common, &r->v.notify, &r->v.isr,
 					 &r->v.device };

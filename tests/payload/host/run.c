@@ -65,8 +65,9 @@ build_args(const struct test *t, char **argv, char *text, size_t len)
 	size_t used = 0;
 	char cmd[256];
 
-	snprintf(cmd, sizeof(cmd), "%s cpus=%u epoch=%llu", t->cmdline ? t->cmdline : "",
-		 t->cpus, (unsigned long long)time(NULL));
+	snprintf(cmd, sizeof(cmd), "%s cpus=%u cycles=%u epoch=%llu",
+		 t->cmdline ? t->cmdline : "", t->cpus, opt.cycles,
+		 (unsigned long long)time(NULL));
 	argv[n++] = (char *)(uintptr_t)opt.vmm;
 	argv[n++] = (char *)(uintptr_t) "--config";
 	argv[n++] = (char *)(uintptr_t) "tests/payload/payload.ini";

@@ -6,6 +6,7 @@ struct rng victim, other;
 static unsigned transport; /* ON_ */
 static char only[32];
 static const char *failure;
+static bool fresh; /* the victim was started, without features, and nothing else */
 
 void
 attack_failed(const char *why)
@@ -65,9 +66,11 @@ attack_one(const struct attack *a)
 {
 	const char *what;
 
-	if (!a->raw && !(rng_start(&victim, a->features) && rng_read(&victim)))
+	if (!(fresh && a->features == 0) &&
+	    !(rng_start(&victim, a->features) && rng_read(&victim)))
 		return "the device did not work before it";
 	failure = NULL;
+	fresh = false;
 	a->fn(a);
 	if (failure)
 		return failure;
@@ -76,10 +79,8 @@ attack_one(const struct attack *a)
 		return what;
 	if (!rng_read(&other))
 		return "the other device does not go on";
-	/* with no promise broken, so that the next row finds what it expects */
-	if (!rng_start(&victim, 0) || !rng_read(&victim))
-		return "a reset does not help";
-	return NULL;
+	fresh = rng_start(&victim, 0) && rng_read(&victim);
+	return fresh ? NULL : "a reset does not help";
 }
 
 static bool

@@ -33,7 +33,6 @@ struct attack {
 	const char *name; /* NULL: the end */
 	unsigned on;
 	enum outcome want;
-	bool raw; /* does not want a device that was started */
 	uint64_t features;
 	void (*fn)(const struct attack *a);
 	const void *arg;

@@ -132,52 +132,35 @@ uint64_t ram_end(void);
 uint64_t irqchip_base(void);
 int strcmp(const char *a, const char *b);
 
-static inline uint8_t
-mmio_r8(uint64_t a)
-{
-	return *(volatile uint8_t *)a;
-}
+/*
+ * Registers.  An arm64 host is told what an access was only if the instruction is a plain
+ * load or store of one register: a compiler also makes pairs, and pointers that move along.
+ */
+#ifdef __aarch64__
+#define MMIO_LOAD(insn, reg, a, v) \
+	__asm__ volatile(insn " %" reg "0, [%1]" : "=r"(v) : "r"(a) : "memory")
+#define MMIO_STORE(insn, reg, a, v) \
+	__asm__ volatile(insn " %" reg "0, [%1]" ::"r"(v), "r"(a) : "memory")
+#else
+#define MMIO_LOAD(insn, reg, a, v) ((v) = *(volatile __typeof__(v) *)(a))
+#define MMIO_STORE(insn, reg, a, v) (*(volatile __typeof__(v) *)(a) = (v))
+#endif
+#define MMIO(bits, type, load, store, reg) \
+	static inline type mmio_r##bits(uint64_t a) \
+	{ \
+		type v; \
+\
+		MMIO_LOAD(load, reg, a, v); \
+		return v; \
+	} \
+	static inline void mmio_w##bits(uint64_t a, type v) \
+	{ \
+		MMIO_STORE(store, reg, a, v); \
+	}
 
-static inline uint16_t
-mmio_r16(uint64_t a)
-{
-	return *(volatile uint16_t *)a;
-}
-
-static inline uint32_t
-mmio_r32(uint64_t a)
-{
-	return *(volatile uint32_t *)a;
-}
-
-static inline uint64_t
-mmio_r64(uint64_t a)
-{
-	return *(volatile uint64_t *)a;
-}
-
-static inline void
-mmio_w8(uint64_t a, uint8_t v)
-{
-	*(volatile uint8_t *)a = v;
-}
-
-static inline void
-mmio_w16(uint64_t a, uint16_t v)
-{
-	*(volatile uint16_t *)a = v;
-}
-
-static inline void
-mmio_w32(uint64_t a, uint32_t v)
-{
-	*(volatile uint32_t *)a = v;
-}
-
-static inline void
-mmio_w64(uint64_t a, uint64_t v)
-{
-	*(volatile uint64_t *)a = v;
-}
+MMIO(8, uint8_t, "ldrb", "strb", "w")
+MMIO(16, uint16_t, "ldrh", "strh", "w")
+MMIO(32, uint32_t, "ldr", "str", "w")
+MMIO(64, uint64_t, "ldr", "str", "x")
 
 #endif
