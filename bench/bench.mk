@@ -2,7 +2,7 @@
 # `make bench` (FIRECRACKER=path to measure beside; kvmtool cannot start the guests, which
 # are ELF files with a PVH entry), `make bench-boot`, `make bench-exits` (LKVM=, LKVM_ARM64=).
 
-BENCH_GUESTS := $(PAYLOAD_DIR)/bench/launch.elf $(PAYLOAD_DIR)/bench/exit.elf
+BENCH_GUESTS := $(PAYLOAD_DIR)/bench/launch.elf $(PAYLOAD_DIR)/bench/exit.elf $(PAYLOAD_DIR)/bench/irq.elf
 
 $(PAYLOAD_DIR)/bench/%.c.o: bench/guest/%.c $(PAYLOAD_DIR)/flags
 	@mkdir -p $(@D)
