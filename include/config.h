@@ -39,6 +39,7 @@ struct err;
 #define CONFIG_LINE_MAX 8192        /* bytes in a line */
 #define CONFIG_NAME_MAX 32          /* bytes in [disk "name"] */
 #define CONFIG_NAMED_MAX 32         /* named sections of all kinds */
+#define CONFIG_DISK_MAX 16
 #define CONFIG_RNG_MAX 8
 #define CONFIG_NET_MAX 8
 #define CONFIG_CONSOLE_MAX 8
@@ -84,6 +85,25 @@ enum config_transport {
 	CONFIG_TRANSPORT_TRANSITIONAL, /* PCI with the legacy interface beside it */
 	CONFIG_TRANSPORT_MMIO,
 	CONFIG_TRANSPORT_MMIO_LEGACY, /* version 1 */
+};
+
+enum config_cache {
+	CONFIG_CACHE_WRITEBACK, /* the host's page cache, until the guest flushes */
+	CONFIG_CACHE_NONE,      /* around the host's page cache */
+	CONFIG_CACHE_UNSAFE,    /* the host's page cache, and flushes do nothing */
+};
+
+/* [disk "name"] */
+struct config_disk {
+	enum config_transport transport;
+	const char *path; /* a file, a block device, or a URI */
+	bool readonly;
+	enum config_cache cache;
+	bool discard;
+	unsigned int queues;  /* 0: one for each CPU */
+	const char *serial;   /* or NULL: the name */
+	uint64_t rate, burst; /* bytes a second, bytes; 0: none, a second's worth */
+	uint64_t rate_ops, burst_ops; /* the same for requests */
 };
 
 /* [rng "name"]. Each kind of device begins with its transport: config_transport(). */
@@ -173,6 +193,7 @@ struct config {
 		char *ready; /* or NULL */
 	} serial;
 
+	struct config_disk disk[CONFIG_DISK_MAX];
 	struct config_rng rng[CONFIG_RNG_MAX];
 	struct config_net net[CONFIG_NET_MAX];
 	struct config_console console[CONFIG_CONSOLE_MAX];
@@ -196,7 +217,7 @@ struct config {
 enum keyword_type {
 	KEYWORD_STRING, /* const char *: the rest of the line */
 	KEYWORD_NAME,   /* const char *: letters, digits, '.', '_', '-' */
-	KEYWORD_PATH,   /* const char *: relative to the file's directory */
+	KEYWORD_PATH,   /* const char *: relative to the file's directory, or a URI */
 	KEYWORD_SIZE,   /* uint64_t: bytes, or with K, M, G, T */
 	KEYWORD_UINT,   /* unsigned int */
 	KEYWORD_BOOL,   /* bool: yes/no/on/off/true/false */

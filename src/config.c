@@ -165,7 +165,7 @@ config_field_store(struct config *cfg, unsigned int row, const struct keyword *k
 		size_t prefix = 0;
 		char *s;
 
-		if (kw->type == KEYWORD_PATH && text.s[0] != '/')
+		if (kw->type == KEYWORD_PATH && span_is_relative_path(text))
 			prefix = dir.len;
 		s = malloc(prefix + text.len + 1);
 		if (s == NULL)

@@ -35,7 +35,7 @@ dump_string(const struct dump *d, const struct keyword *kw, const char *s)
 
 	if (s == NULL || s[0] == '\0')
 		fprintf(d->out, "#%s =\n", kw->key);
-	else if (relative && s[0] != '/')
+	else if (relative && span_is_relative_path(span_of(s)))
 		fprintf(d->out, "%s = %s/%s\n", kw->key, d->cwd, s);
 	else
 		fprintf(d->out, "%s = %s\n", kw->key, s);

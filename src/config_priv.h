@@ -36,6 +36,8 @@ struct span span_of(const char *s);
 struct span span_trim(struct span sp);
 bool span_is(struct span sp, const char *s);
 struct excerpt span_excerpt(struct span sp);
+/* Does a KEYWORD_PATH begin at some directory?  Not if it is absolute or a URI. */
+bool span_is_relative_path(struct span sp);
 
 /*
  * Offset of the first byte that may not be in a configuration: a control

@@ -39,6 +39,25 @@ span_is(struct span sp, const char *s)
 	return strlen(s) == sp.len && memcmp(s, sp.s, sp.len) == 0;
 }
 
+static bool
+is_scheme(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '-';
+}
+
+bool
+span_is_relative_path(struct span sp)
+{
+	size_t n = 0;
+
+	while (n < sp.len && is_scheme(sp.s[n]))
+		n++;
+	/* "nbd+unix://..." */
+	if (n > 0 && sp.len - n >= 3 && memcmp(sp.s + n, "://", 3) == 0)
+		return false;
+	return sp.len > 0 && sp.s[0] != '/';
+}
+
 /* Never ends within a character: the text is UTF-8 by now. */
 struct excerpt
 span_excerpt(struct span sp)

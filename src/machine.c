@@ -285,6 +285,7 @@ machine_run(struct machine *m)
 		vcpu_run(m->vcpu[i]);
 	reactor_run(m->host.reactor);
 	timing_mark(m->host.timing, TIMING_STOPPED);
+	machine_virtio_stop(m);
 	dropped = uart16550_dropped(m->serial);
 	if (dropped > 0)
 		log_warn("serial0: %u bytes were lost to a reader that did not read",

@@ -43,6 +43,8 @@ struct machine_virtio {
 	const char *name;    /* of the section, [rng "name"] */
 	void *model;
 	void (*free)(void *model);
+	/* NULL: nothing has to be durable.  The device is stopped. */
+	void (*sync)(struct machine_virtio *mv);
 	struct virtio_device *dev;
 	enum config_transport transport;
 	struct virtio_pci *pci;
@@ -127,10 +129,18 @@ int machine_net_make(struct machine *m, struct machine_virtio *mv,
 		     const struct config_named *named, struct err *e);
 void machine_net_free(void *model);
 
+/* [disk "name"], for the table of src/machine_virtio.c; src/machine_disk.c. */
+int machine_disk_make(struct machine *m, struct machine_virtio *mv,
+		      const struct config_named *named, struct err *e);
+void machine_disk_sync(struct machine_virtio *mv);
+void machine_disk_free(void *model);
+
 /* Makes and attaches the devices of the named sections; src/machine_virtio.c. */
 int machine_virtio_new(struct machine *m, struct err *e);
 /* How many of them are PCI functions, each with a page image. */
 unsigned machine_virtio_images(const struct config *cfg);
+/* The end of a machine: what is in flight ends, and what was acknowledged is durable. */
+void machine_virtio_stop(struct machine *m);
 void machine_virtio_free(struct machine *m);
 /* Their counters, as the members of a JSON object. */
 void machine_virtio_write_stats(const struct machine *m, FILE *out);

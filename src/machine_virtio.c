@@ -72,11 +72,19 @@ static const struct virtio_kind {
 	void (*free)(void *model);
 	/* NULL: every section is a device; else those that this says. */
 	bool (*makes_device)(const struct config *cfg, const struct config_named *named);
+	/* NULL: nothing has to be durable at the end of the machine. */
+	void (*sync)(struct machine_virtio *mv);
 } kind_table[] = {
-	{ "rng", make_rng, free_rng, NULL },
-	{ "net", machine_net_make, machine_net_free, NULL },
-	{ "console", machine_console_make, machine_console_free,
-	  machine_console_is_first },
+	{ .section = "disk",
+	  .make = machine_disk_make,
+	  .free = machine_disk_free,
+	  .sync = machine_disk_sync },
+	{ .section = "rng", .make = make_rng, .free = free_rng },
+	{ .section = "net", .make = machine_net_make, .free = machine_net_free },
+	{ .section = "console",
+	  .make = machine_console_make,
+	  .free = machine_console_free,
+	  .makes_device = machine_console_is_first },
 };
 
 static int
@@ -117,6 +125,7 @@ make_device(struct machine *m, const struct config_named *named, struct err *e)
 		.name = named->name,
 		.transport = config_transport(m->cfg, named),
 		.free = kind->free,
+		.sync = kind->sync,
 	};
 	rc = kind->make(m, mv, named, e);
 	if (rc == 0) {
@@ -140,6 +149,17 @@ machine_virtio_new(struct machine *m, struct err *e)
 	for (unsigned i = 0; rc == 0 && i < m->cfg->named_count; i++)
 		rc = make_device(m, &m->cfg->named[i], e);
 	return rc;
+}
+
+/* All devices stop before the first is synced: it may take a while. */
+void
+machine_virtio_stop(struct machine *m)
+{
+	for (unsigned i = 0; i < m->nvirtio; i++)
+		virtio_stop(m->virtio[i].dev);
+	for (unsigned i = 0; i < m->nvirtio; i++)
+		if (m->virtio[i].sync)
+			m->virtio[i].sync(&m->virtio[i]);
 }
 
 void

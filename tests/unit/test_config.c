@@ -360,9 +360,9 @@ static const struct {
 	BAD("[vm]\nanme = x\n",
 	    "vm.ini:2: unknown key 'anme' in [vm]; did you mean 'name'?"),
 	BAD("[Boot]\n", "vm.ini:1: unknown section 'Boot'; did you mean 'boot'?"),
-	BAD("[disks]\n",
-	    "vm.ini:1: unknown section 'disks'; valid are vm, cpu, memory, boot, "
-	    "irqchip, pci, serial, rng, net, console"),
+	BAD("[videos]\n",
+	    "vm.ini:1: unknown section 'videos'; valid are vm, cpu, memory, boot, "
+	    "irqchip, pci, serial, disk, rng, net, console"),
 	BAD("[vm]\nname = a\nname = a\n",
 	    "vm.ini:3: [vm] name again; the first is in line 2"),
 	BAD("[vm]\n[cpu]\n[vm]\n",
@@ -895,9 +895,7 @@ help_names_every_keyword_of_the_architecture(void **state)
 	for (size_t i = 0; i < s->keyword_count; i++) {
 		const struct keyword *kw = &s->keywords[i];
 
-		bool named = strcmp(kw->section, "rng") == 0 ||
-			     strcmp(kw->section, "net") == 0 ||
-			     strcmp(kw->section, "console") == 0;
+		bool named = config_section_find(s, span_of(kw->section))->max > 0;
 
 		snprintf(name, sizeof(name), "  %s.%s%s=", kw->section,
 			 named ? "NAME." : "", kw->key);
@@ -1014,6 +1012,39 @@ the_example_is_a_good_configuration(void **state)
 }
 
 static void
+a_uri_is_no_relative_path(void **state)
+{
+	static const struct {
+		const char *path, *want;
+	} row[] = {
+		{ "root.img", "/etc/root.img" },
+		{ "/dev/vg/root", "/dev/vg/root" },
+		{ "nbd://host:10809/x", "nbd://host:10809/x" },
+		{ "nbd+unix:///x?socket=/run/s", "nbd+unix:///x?socket=/run/s" },
+		{ "a b://c", "/etc/a b://c" },
+		{ "://c", "/etc/://c" },
+		{ "nbd:/c", "/etc/nbd:/c" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(row); i++) {
+		struct config cfg;
+		char text[128], *out;
+
+		snprintf(text, sizeof(text), GOOD "[disk \"a\"]\npath = %s\n",
+			 row[i].path);
+		config_init(&cfg, CONFIG_ARCH_X86_64, NULL);
+		must_parse(&cfg, text, "/etc/vm.ini");
+		assert_string_equal(cfg.disk[0].path, row[i].want);
+		out = dump(&cfg, "/cwd");
+		snprintf(text, sizeof(text), "\npath = %s\n", row[i].want);
+		assert_non_null(strstr(out, text));
+		free(out);
+		config_free(&cfg);
+	}
+}
+
+static void
 a_file_that_cannot_be_read_is_a_configuration_error(void **state)
 {
 	static const char *const files[] = { "/nonexistent/vm.ini", "/" };
@@ -1060,6 +1091,7 @@ main(void)
 		cmocka_unit_test(help_names_every_keyword_of_the_architecture),
 		cmocka_unit_test(the_manual_describes_exactly_the_keywords_of_the_table),
 		cmocka_unit_test(the_example_is_a_good_configuration),
+		cmocka_unit_test(a_uri_is_no_relative_path),
 		cmocka_unit_test(a_file_that_cannot_be_read_is_a_configuration_error),
 	};
 
