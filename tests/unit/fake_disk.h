@@ -25,6 +25,7 @@ struct fake_disk {
 	unsigned fail_at; /* this one fails, counted from 1; 0: none */
 	int fail_err;
 	unsigned drains;
+	void (*submitted)(struct fake_disk *f); /* from within submit(); may be NULL */
 	bool freed;
 	char log[FAKE_DISK_LOG]; /* an operation each: r w f d z, and u with unmap */
 };
@@ -69,6 +70,8 @@ fake_disk_submit(struct disk *d, struct disk_request *rq)
 	memset(rq->priv, 0x5a, sizeof(rq->priv));
 	rq->priv[0] = f->nops;
 	f->held[f->nheld++] = rq;
+	if (f->submitted)
+		f->submitted(f);
 }
 
 static inline void

@@ -64,16 +64,24 @@ one_interrupt_for_all_that_a_pass_completes(void **state)
 }
 
 static void
+put_table(struct fix *x, unsigned k, uint32_t type)
+{
+	uint8_t *t = data(x, 8 + k);
+
+	put_header(x, k, type, 1);
+	desc_put(t, header_at(k), 16, F_NEXT, 1);
+	desc_put(t + 16, data_at(k), 512, F_NEXT | F_WRITE, 2);
+	desc_put(t + 32, status_at(k), 1, F_WRITE, 0);
+}
+
+static void
 a_full_queue_is_served_whole(void **state)
 {
 	struct fix *x = *state;
 
 	make_queues(x, 1);
 	/* All that can be in flight: a descriptor each, which refers to a table. */
-	put_header(x, 0, BLK_T_IN, 1);
-	desc_put(ram_at(&x->ram, data_at(8)), header_at(0), 16, F_NEXT, 1);
-	desc_put(ram_at(&x->ram, data_at(8)) + 16, data_at(0), 512, F_NEXT | F_WRITE, 2);
-	desc_put(ram_at(&x->ram, data_at(8)) + 32, status_at(0), 1, F_WRITE, 0);
+	put_table(x, 0, BLK_T_IN);
 	for (unsigned round = 0; round < 3; round++) {
 		for (unsigned i = 0; i < SIZE; i++) {
 			ring_desc(&x->ring[0], i, data_at(8), 48, F_INDIRECT, 0);
@@ -86,6 +94,40 @@ a_full_queue_is_served_whole(void **state)
 		assert_int_equal(used(x, 0), (round + 1) * SIZE);
 	}
 	assert_int_equal(fake_reactor_ntimers(&x->r), 0);
+}
+
+/* The driver adds one more while the device looks. */
+static void
+add_one(struct fake_disk *f)
+{
+	struct fix *x = container_of(f, struct fix, disk);
+
+	ring_offer(&x->ring[0], 1);
+}
+
+static void
+a_pass_is_bounded_and_the_rest_follows(void **state)
+{
+	struct fix *x = *state;
+
+	make_queues(x, 1);
+	put_table(x, 0, BLK_T_IN);
+	put_table(x, 1, 99);
+	for (unsigned i = 0; i < SIZE; i++) {
+		ring_desc(&x->ring[0], i, data_at(8 + (i > 0)), 48, F_INDIRECT, 0);
+		ring_put(&x->ring[0], i);
+	}
+	ring_show(&x->ring[0]);
+	x->disk.submitted = add_one;
+	virtio_notify(x->dev, 0);
+	settle(x);
+	assert_int_equal(used(x, 0), SIZE);
+	assert_int_equal(fake_reactor_ntimers(&x->r), 1);
+	fake_reactor_advance(&x->r, 0);
+	settle(x);
+	assert_int_equal(used(x, 0), SIZE + 1);
+	assert_int_equal(fake_reactor_ntimers(&x->r), 0);
+	assert_int_equal(ring_used_flags(&x->ring[0]), 0);
 }
 
 static void
@@ -769,6 +811,7 @@ main(void)
 		T(answers_come_in_the_order_of_the_back),
 		T(one_interrupt_for_all_that_a_pass_completes),
 		T(a_full_queue_is_served_whole),
+		T(a_pass_is_bounded_and_the_rest_follows),
 		T(a_driver_that_rings_only_when_asked_is_served),
 		T(doorbells_are_asked_for_again_when_the_queue_is_empty),
 		T(with_a_cache_writes_are_not_flushed),
