@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <getopt.h>
 #include <linux/kvm.h>
 #include <poll.h>
@@ -333,8 +334,12 @@ selected(const struct test *t, char **names, int n)
 {
 	if (!(t->arch & (strcmp(ARCH, "arm64") ? X86 : ARM)))
 		return false;
+	for (unsigned i = 0; i < opt.nleft_out; i++)
+		if (!fnmatch(opt.left_out[i], t->name, 0))
+			return false;
 	for (int i = 0; i < n; i++)
-		if (!strcmp(names[i], t->name))
+		if (!strcmp(names[i], t->name) ||
+		    (!fnmatch(names[i], t->name, 0) && !(t->flags & SLOW)))
 			return true;
 	return n == 0 && (opt.slow || !(t->flags & SLOW));
 }
@@ -367,7 +372,8 @@ usage(void)
 {
 	fprintf(stderr,
 		"usage: run [--vmm PATH] [--dir PAYLOADS] [--cycles N] [--timeout S]"
-		" [--set KEY=VALUE]... [--retry-hangs] [--slow] [--verbose] [NAME...]\n");
+		" [--set KEY=VALUE]... [--retry-hangs] [--slow] [--verbose] [--not "
+		"PATTERN]... [PATTERN...]\n");
 	return 2;
 }
 
@@ -375,15 +381,11 @@ static int
 options(int argc, char **argv)
 {
 	static const struct option table[] = {
-		{ "vmm", 1, NULL, 'v' },
-		{ "dir", 1, NULL, 'd' },
-		{ "cycles", 1, NULL, 'c' },
-		{ "timeout", 1, NULL, 't' },
-		{ "set", 1, NULL, 's' },
-		{ "retry-hangs", 0, NULL, 'r' },
-		{ "slow", 0, NULL, 'S' },
-		{ "verbose", 0, NULL, 'V' },
-		{ 0 },
+		{ "vmm", 1, NULL, 'v' },     { "dir", 1, NULL, 'd' },
+		{ "cycles", 1, NULL, 'c' },  { "timeout", 1, NULL, 't' },
+		{ "set", 1, NULL, 's' },     { "retry-hangs", 0, NULL, 'r' },
+		{ "not", 1, NULL, 'n' },     { "slow", 0, NULL, 'S' },
+		{ "verbose", 0, NULL, 'V' }, { 0 },
 	};
 	int c;
 
@@ -403,6 +405,11 @@ options(int argc, char **argv)
 			break;
 		case 'r':
 			opt.retry = true;
+			break;
+		case 'n':
+			if (opt.nleft_out == ARRAY_SIZE(opt.left_out))
+				return -1;
+			opt.left_out[opt.nleft_out++] = optarg;
 			break;
 		case 'S':
 			opt.slow = true;

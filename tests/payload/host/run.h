@@ -57,6 +57,8 @@ extern struct run_options {
 	bool retry, verbose, slow;
 	const char *set[16];
 	unsigned nset;
+	const char *left_out[8];
+	unsigned nleft_out;
 } opt;
 
 /* One run of vmm. */
