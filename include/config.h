@@ -125,9 +125,15 @@ struct config_net {
 	enum config_net_backend backend;
 	const char *mac; /* or NULL: config_net_mac() */
 	unsigned int mtu;
-	unsigned int queues; /* pairs */
-	const char *tap;     /* name of the interface, or NULL */
-	unsigned int tap_fd; /* 0: none */
+	unsigned int queues;    /* pairs */
+	const char *tap;        /* name of the interface, or NULL */
+	unsigned int tap_fd;    /* 0: none */
+	const char *forward;    /* user: net_forward_parse(), or NULL */
+	bool restricted;        /* user */
+	bool host_loopback;     /* user */
+	const char *path;       /* stream: of the socket, or NULL */
+	bool listen;            /* stream */
+	unsigned int reconnect; /* stream: seconds; 0: never */
 	uint64_t rate, burst;
 	uint64_t rate_ops, burst_ops;
 	bool rate_shared; /* one limit for both directions */

@@ -15,12 +15,13 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 
 struct err;
 struct net_back;
 struct reactor;
 
-enum { NET_FORWARD_MAX = 16 };
+enum { NET_FORWARD_MAX = 16, NET_USER_MTU = 1500 };
 
 union net_addr {
 	struct sockaddr sa;

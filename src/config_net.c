@@ -6,6 +6,7 @@
 #include "config_priv.h"
 #include "err.h"
 #include "exit_status.h"
+#include "net_user.h"
 
 enum { MAC_LEN = 6, MTU_MIN = 68 /* RFC 791 */ };
 
@@ -96,6 +97,57 @@ check_tap(const struct config *cfg, const struct config_named *named,
 }
 
 static int
+check_user(const struct config *cfg, const struct config_named *named,
+	   const struct config_net *cn, struct err *err)
+{
+	struct net_forward f[NET_FORWARD_MAX];
+	char where[512], why[200];
+
+	if (cn->backend != CONFIG_NET_USER) {
+		if (!cn->forward)
+			return 0;
+		return err_set_status(err, EXIT_STATUS_CONFIG, EINVAL,
+				      "%s: [net \"%s\"] has a forward; only 'backend = "
+				      "user' does that",
+				      config_where(cfg, &cn->forward, where,
+						   sizeof(where)),
+				      named->name);
+	}
+	if (cn->mtu > NET_USER_MTU)
+		return err_set_status(
+			err, EXIT_STATUS_CONFIG, EINVAL,
+			"%s: user networking has packets of up to %d bytes, "
+			"not %u",
+			config_where(cfg, &cn->mtu, where, sizeof(where)), NET_USER_MTU,
+			cn->mtu);
+	if (!cn->forward || net_forward_parse(cn->forward, f, why, sizeof(why)) > 0)
+		return 0;
+	return err_set_status(err, EXIT_STATUS_CONFIG, EINVAL, "%s: %s",
+			      config_where(cfg, &cn->forward, where, sizeof(where)), why);
+}
+
+static int
+check_stream(const struct config *cfg, const struct config_named *named,
+	     const struct config_net *cn, struct err *err)
+{
+	char where[512];
+
+	if (cn->backend == CONFIG_NET_STREAM && !cn->path)
+		return err_set_status(err, EXIT_STATUS_CONFIG, EINVAL,
+				      "%s: [net \"%s\"] needs 'path = SOCKET'",
+				      config_where(cfg, &cn->backend, where,
+						   sizeof(where)),
+				      named->name);
+	if (cn->backend != CONFIG_NET_STREAM && cn->path)
+		return err_set_status(err, EXIT_STATUS_CONFIG, EINVAL,
+				      "%s: [net \"%s\"] has a socket; add 'backend = "
+				      "stream'",
+				      config_where(cfg, &cn->path, where, sizeof(where)),
+				      named->name);
+	return 0;
+}
+
+static int
 check_net(const struct config *cfg, const struct config_named *named, struct err *err)
 {
 	const struct config_net *cn = &cfg->net[named->index];
@@ -113,7 +165,11 @@ check_net(const struct config *cfg, const struct config_named *named, struct err
 				      "%s: %u is out of range; valid is 0 or %d to 65535",
 				      config_where(cfg, &cn->mtu, where, sizeof(where)),
 				      cn->mtu, MTU_MIN);
-	return check_tap(cfg, named, cn, err);
+	int rc = check_tap(cfg, named, cn, err);
+
+	if (rc == 0)
+		rc = check_user(cfg, named, cn, err);
+	return rc ? rc : check_stream(cfg, named, cn, err);
 }
 
 int

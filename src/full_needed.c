@@ -8,11 +8,18 @@
 
 #include "config.h"
 
+static bool
+net_needs(const struct config *cfg, unsigned index)
+{
+	return cfg->net[index].backend == CONFIG_NET_USER;
+}
+
 /* A row for each kind of section that has backs in src/full/. */
 static const struct full_kind {
 	const char *section;
 	bool (*needs)(const struct config *cfg, unsigned index);
 } kind_table[] = {
+	{ "net", net_needs },
 	{ NULL, NULL },
 };
 

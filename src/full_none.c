@@ -12,6 +12,7 @@
 #include "config.h"
 #include "err.h"
 #include "full.h"
+#include "net_user.h"
 #include "timing.h"
 
 #define INSTALLED VMM_LIBEXEC "/vmm-full"
@@ -54,4 +55,16 @@ full_enter(const struct config *cfg, const struct timing *t, char **argv, struct
 			       named->section->name, named->name, path, INSTALLED);
 	return err_set(e, errno, "[%s \"%s\"] needs vmm-full: %s: %s",
 		       named->section->name, named->name, last, strerror(errno));
+}
+
+/* ---- never reached ---- */
+
+int
+net_user_new(struct reactor *r, const struct net_user_config *cfg, struct net_back **ret,
+	     struct err *e)
+{
+	(void)r;
+	(void)cfg;
+	(void)ret;
+	return err_set(e, ENOSYS, "user networking is in vmm-full");
 }

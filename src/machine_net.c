@@ -7,7 +7,8 @@
 #include "machine_arch.h"
 #include "net.h"
 #include "net_back.h"
-#include "util.h"
+#include "net_stream.h"
+#include "net_user.h"
 #include "virtio_dev.h"
 
 static int
@@ -24,9 +25,64 @@ open_tap(struct machine *m, const struct config_named *named, struct net_back **
 	return net_tap_new(m->host.reactor, &tc, ret, e);
 }
 
+static int
+open_user(struct machine *m, const struct config_named *named, struct net_back **ret,
+	  struct err *e)
+{
+	const struct config_net *cn = &m->cfg->net[named->index];
+	struct net_forward forward[NET_FORWARD_MAX];
+	struct net_user_config uc = {
+		.name = named->name,
+		.restricted = cn->restricted,
+		.host_loopback = cn->host_loopback,
+		.forward = forward,
+	};
+	char why[200], where[512];
+	int n = cn->forward ? net_forward_parse(cn->forward, forward, why, sizeof(why))
+			    : 0;
+	struct err inner = { 0 };
+
+	uc.nforward = n > 0 ? (unsigned)n : 0; /* config_check() has tried it */
+
+	int rc = net_user_new(m->host.reactor, &uc, ret, &inner);
+
+	if (rc)
+		return err_set(e, -rc, "%s: %s",
+			       config_where(m->cfg,
+					    cn->forward ? (const void *)&cn->forward
+							: &cn->backend,
+					    where, sizeof(where)),
+			       inner.text);
+	return 0;
+}
+
+static int
+open_stream(struct machine *m, const struct config_named *named, struct net_back **ret,
+	    struct err *e)
+{
+	const struct config_net *cn = &m->cfg->net[named->index];
+	const struct net_stream_config sc = {
+		.name = named->name,
+		.path = cn->path,
+		.listen = cn->listen,
+		.reconnect_s = cn->reconnect,
+	};
+	struct err inner = { 0 };
+	char where[512];
+	int rc = net_stream_new(m->host.reactor, &sc, ret, &inner);
+
+	if (rc)
+		return err_set(e, -rc, "%s: %s",
+			       config_where(m->cfg, &cn->path, where, sizeof(where)),
+			       inner.text);
+	return 0;
+}
+
 static int (*const open_back[])(struct machine *m, const struct config_named *named,
 				struct net_back **ret, struct err *e) = {
+	[CONFIG_NET_USER] = open_user,
 	[CONFIG_NET_TAP] = open_tap,
+	[CONFIG_NET_STREAM] = open_stream,
 };
 
 int
@@ -49,9 +105,6 @@ machine_net_make(struct machine *m, struct machine_virtio *mv,
 	struct net *net;
 	int rc;
 
-	if (cn->backend >= ARRAY_SIZE(open_back) || !open_back[cn->backend])
-		return err_set(e, EOPNOTSUPP,
-			       "[net \"%s\"]: this backend is not built in", named->name);
 	rc = open_back[cn->backend](m, named, &back, e);
 	if (rc)
 		return rc;

@@ -386,8 +386,8 @@ start(struct net_user *u, const struct net_user_config *cfg, struct err *e)
 		.in_enabled = true,
 		.in6_enabled = true,
 		.vprefix_len = 64,
-		.if_mtu = USER_MTU,
-		.if_mru = USER_MTU,
+		.if_mtu = NET_USER_MTU,
+		.if_mru = NET_USER_MTU,
 		.disable_host_loopback = !cfg->host_loopback,
 	};
 
@@ -422,7 +422,7 @@ net_user_new(struct reactor *r, const struct net_user_config *cfg, struct net_ba
 	if (!u)
 		return err_set(e, ENOMEM, "user network: out of memory");
 	u->back.ops = &user_ops;
-	u->back.info = (struct net_info){ .pairs = 1, .mtu = USER_MTU, .link = true };
+	u->back.info = (struct net_info){ .pairs = 1, .mtu = NET_USER_MTU, .link = true };
 	u->r = r;
 	u->name = cfg->name;
 	user_queue_init(&u->queue);

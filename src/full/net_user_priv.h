@@ -14,11 +14,11 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "net_user.h"
 #include "reactor.h"
 
 enum {
-	USER_MTU = 1500,
-	USER_FRAME_MAX = USER_MTU + 14,
+	USER_FRAME_MAX = NET_USER_MTU + 14,
 	/* Of the host, for one link: what is left is for the other devices. */
 	USER_SOCKETS_MAX = 256,
 };

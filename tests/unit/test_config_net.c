@@ -55,6 +55,18 @@ every_bad_section_gets_its_one_line(void **state)
 		  "vm.ini:6: [net \"n\"] has a tap; add 'backend = tap'" },
 		{ HEAD "tap-fd = 3\n",
 		  "vm.ini:6: [net \"n\"] has a tap; add 'backend = tap'" },
+		{ HEAD "mtu = 1501\n",
+		  "vm.ini:6: user networking has packets of up to 1500 bytes, not 1501" },
+		{ HEAD "restrict = no\nforward = tcp:22\n",
+		  "vm.ini:7: bad forward 'tcp:22'; write tcp:ADDRESS:PORT-ADDRESS:PORT, "
+		  "or udp" },
+		{ HEAD "forward = tcp::1-:1\nbackend = tap\ntap = t\n",
+		  "vm.ini:6: [net \"n\"] has a forward; only 'backend = user' does "
+		  "that" },
+		{ HEAD "backend = stream\n",
+		  "vm.ini:6: [net \"n\"] needs 'path = SOCKET'" },
+		{ HEAD "path = s\n",
+		  "vm.ini:6: [net \"n\"] has a socket; add 'backend = stream'" },
 	};
 
 	(void)state;
