@@ -993,17 +993,18 @@ the_manual_describes_exactly_the_keywords_of_the_table(void **state)
 }
 
 static void
-the_example_is_a_good_configuration(void **state)
+the_examples_are_good_configurations(void **state)
 {
+	static const char *const files[] = { "examples/vm.ini", "examples/console.ini" };
 	static const enum config_arch archs[] = { CONFIG_ARCH_X86_64, CONFIG_ARCH_ARM64 };
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(archs); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(archs) * ARRAY_SIZE(files); i++) {
 		struct config cfg;
 		struct err err = { 0 };
 
-		config_init(&cfg, archs[i], NULL);
-		if (config_load(&cfg, "examples/vm.ini", &err) != 0 ||
+		config_init(&cfg, archs[i % 2], NULL);
+		if (config_load(&cfg, files[i / 2], &err) != 0 ||
 		    config_check(&cfg, &err) != 0)
 			fail_msg("%s", err.text);
 		assert_memory_equal(cfg.boot.kernel, "examples/", 9);
@@ -1090,7 +1091,7 @@ main(void)
 		cmocka_unit_test(a_dump_says_where_each_value_came_from),
 		cmocka_unit_test(help_names_every_keyword_of_the_architecture),
 		cmocka_unit_test(the_manual_describes_exactly_the_keywords_of_the_table),
-		cmocka_unit_test(the_example_is_a_good_configuration),
+		cmocka_unit_test(the_examples_are_good_configurations),
 		cmocka_unit_test(a_uri_is_no_relative_path),
 		cmocka_unit_test(a_file_that_cannot_be_read_is_a_configuration_error),
 	};
