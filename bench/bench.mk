@@ -21,6 +21,11 @@ $(B)/bench/%: $(B)/bench/%.o
 	@echo "  LD      $@"
 	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $<
 
+# `make build/x86_64/bench/disk_ways`: by hand, for doc/adr/0014-disk-files.md.
+$(B)/bench/disk_ways: $(B)/bench/disk_ways.o $(LIB)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
 .SECONDARY: $(B)/bench/floor.o $(B)/bench/launch.o $(BENCH_GUESTS:.elf=.c.o) $(PAYLOAD_DIR)/bench/pad.S.o
 .PHONY: bench bench-boot bench-programs
 bench-programs: $(B)/bench/floor $(B)/bench/launch $(BENCH_GUESTS)
