@@ -53,6 +53,8 @@ SRC := $(filter-out %_$(OTHER).c src/main.c src/full_none.c src/full/%,$(wildcar
 OBJ := $(SRC:%.c=$(B)/%.o)
 FULL_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard src/full/*.c))
 LIB := $(B)/libvmm.a
+# Each of the two archives calls the other.
+GROUP = -Wl,--start-group $^ -Wl,--end-group
 FULL_LIB := $(B)/libfull.a
 
 .PHONY: all clean
@@ -104,7 +106,7 @@ UNIT_SUPPORT := $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))
 
 $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(UNIT_SUPPORT:%.c=$(B)/%.o) $(FULL_LIB) $(LIB)
 	@echo "  LD      $@"
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(FULL_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(GROUP) -lcmocka $(FULL_LIBS)
 
 # Runs each program of $^, prints what failed, and one line for each program.
 run_cmocka = scripts/run-cmocka $^
@@ -121,7 +123,7 @@ THREAD := $(patsubst tests/thread/%.c,%,$(wildcard tests/thread/test_*.c))
 
 $(B)/tests/thread/test_%: $(B)/tests/thread/test_%.o $(FULL_LIB) $(LIB)
 	@echo "  LD      $@"
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(FULL_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(GROUP) -lcmocka $(FULL_LIBS)
 
 .PHONY: thread thread-run
 thread:
@@ -136,7 +138,7 @@ FUZZ_SECONDS ?= 10
 
 $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(FULL_LIB) $(LIB)
 	@echo "  LD      $@"
-	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(FULL_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $(GROUP) $(FULL_LIBS)
 
 .PHONY: fuzz fuzz-smoke fuzz-build
 fuzz-build: $(FUZZ:%=$(B)/tests/fuzz/%)

@@ -38,4 +38,7 @@ struct disk_config {
 int disk_open(struct reactor *r, const struct disk_config *cfg, struct disk **ret,
 	      struct err *e);
 
+/* Is it a URI of an NBD server, which only vmm-full opens (full.h), and no path? */
+bool disk_is_nbd(const char *path);
+
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "disk_open.h"
 
 static bool
 net_needs(const struct config *cfg, unsigned index)
@@ -14,11 +15,18 @@ net_needs(const struct config *cfg, unsigned index)
 	return cfg->net[index].backend == CONFIG_NET_USER;
 }
 
+static bool
+disk_needs(const struct config *cfg, unsigned index)
+{
+	return disk_is_nbd(cfg->disk[index].path);
+}
+
 /* A row for each kind of section that has backs in src/full/. */
 static const struct full_kind {
 	const char *section;
 	bool (*needs)(const struct config *cfg, unsigned index);
 } kind_table[] = {
+	{ "disk", disk_needs },
 	{ "net", net_needs },
 	{ NULL, NULL },
 };

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "disk_back.h"
+#include "disk_open.h"
 #include "err.h"
 #include "full.h"
 #include "net_user.h"
@@ -67,4 +69,13 @@ net_user_new(struct reactor *r, const struct net_user_config *cfg, struct net_ba
 	(void)cfg;
 	(void)ret;
 	return err_set(e, ENOSYS, "user networking is in vmm-full");
+}
+
+int
+disk_nbd_open(struct reactor *r, const struct disk_config *cfg, struct disk **ret,
+	      struct err *e)
+{
+	(void)r;
+	(void)ret;
+	return err_set(e, ENOSYS, "%s: NBD is in vmm-full", cfg->path);
 }

@@ -12,4 +12,8 @@ struct reactor;
 int disk_file_open(struct reactor *r, const struct disk_config *cfg, struct disk **ret,
 		   struct err *e);
 
+/* An NBD server, by its URI. Only vmm-full has it (full.h). */
+int disk_nbd_open(struct reactor *r, const struct disk_config *cfg, struct disk **ret,
+		  struct err *e);
+
 #endif
