@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 # `make bench` (FIRECRACKER=path to measure beside; kvmtool cannot start the guests, which
-# are ELF files with a PVH entry), `make bench-boot`, `make bench-exits` (LKVM=, LKVM_ARM64=).
+# are ELF files with a PVH entry), `make bench-idle`, `make bench-boot`, `make bench-exits`
+# (LKVM=, LKVM_ARM64=).
 
 BENCH_GUESTS := $(PAYLOAD_DIR)/bench/launch.elf $(PAYLOAD_DIR)/bench/exit.elf $(PAYLOAD_DIR)/bench/irq.elf
 
@@ -27,11 +28,14 @@ $(B)/bench/disk_ways: $(B)/bench/disk_ways.o $(LIB)
 	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 .SECONDARY: $(B)/bench/floor.o $(B)/bench/launch.o $(BENCH_GUESTS:.elf=.c.o) $(PAYLOAD_DIR)/bench/pad.S.o
-.PHONY: bench bench-boot bench-programs
+.PHONY: bench bench-boot bench-idle bench-programs
 bench-programs: $(B)/bench/floor $(B)/bench/launch $(BENCH_GUESTS)
 bench: $(B)/vmm bench-programs
 	$(Q)bench/report --vmm $(B)/vmm --programs $(B)/bench --guests $(PAYLOAD_DIR)/bench \
 		$(if $(FIRECRACKER),--firecracker $(FIRECRACKER)) $(BENCH_ARGS)
+	$(Q)bench/idle --vmm $(B)/vmm --guest $(PAYLOAD_DIR)/bench/launch.elf
+bench-idle: all $(PAYLOAD_DIR)/bench/launch.elf
+	$(Q)bench/idle --vmm $(B)/vmm --guest $(PAYLOAD_DIR)/bench/launch.elf
 bench-boot:
 	$(Q)$(MAKE) --no-print-directory ARCH=x86_64 build/x86_64/vmm build/x86_64/bench/launch
 	$(Q)$(MAKE) --no-print-directory ARCH=arm64 build/arm64/vmm build/arm64/bench/launch
