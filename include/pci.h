@@ -216,8 +216,8 @@ struct pci_slot {
 	const struct pci_function *fn;
 	uint64_t bar_base[PCI_BARS]; /* where it was put at attach */
 	/*
-	 * What the guest reads there without an exit, bar[].len bytes; NULL: its
-	 * reads exit.  Written by page.h.
+	 * What the guest reads at bar_base without an exit, bar[].len bytes; NULL: its
+	 * reads exit.  Written by page.h; all-ones while the BAR does not decode there.
 	 */
 	uint8_t *bar_image[PCI_BARS];
 };
@@ -225,9 +225,10 @@ struct pci_slot {
 /*
  * Memory that the guest reads, and does not write, at window: the images of BARs, one
  * behind the other, so that they are one memory slot.  It stays there whatever the
- * guest does to the BARs.  A BAR that was moved away is served by exits.  Where
- * another comes to decode over the images, its reads would find the wrong bytes:
- * covered() is called, once, and has to take the memory out of the guest's sight.
+ * guest does to the BARs, and is all-ones at first.  A BAR that was moved away is
+ * served by exits.  Where another comes to decode over the images, its reads would find
+ * the wrong bytes: covered() is called, once, and has to take the memory out of the
+ * guest's sight.
  */
 struct pci_images {
 	struct pci_window window; /* of no bus; len 0: none */

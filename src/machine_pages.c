@@ -3,7 +3,7 @@
  * The memory behind reads of PCI that do not exit (doc/adr/0010-virtio-pci-pages.md):
  * the images of BARs, and directly above them the ECAM window; one read-only slot.
  *
- *	ecam_base - images_len	page images of virtio functions
+ *	ecam_base - images_len	page images of virtio functions, while they decode there
  *	ecam_base		a page for each function, all-ones where nobody lives
  */
 #include <errno.h>
@@ -20,7 +20,7 @@
 
 enum {
 	/*
-	 * A memfd of so many bytes of all-ones is mapped over the window again and
+	 * A memfd of so many bytes of all-ones is mapped over it all again and
 	 * again, privately: a page of its own costs only who writes to it.  Larger
 	 * takes longer to fill, smaller more mappings.  Also the largest page that an
 	 * arm64 host may have.
@@ -71,7 +71,7 @@ map_pages(struct machine_pages *pg)
 	if (p == MAP_FAILED)
 		return -errno;
 	pg->hva = p;
-	return map_absent(pg->hva + pg->images_len, PCI_ECAM_LEN);
+	return map_absent(pg->hva, pg->len);
 }
 
 int

@@ -434,14 +434,6 @@ pci_attach(struct pci_bus *bus, struct pci_function *fn, const struct pci_slot *
 	return 0;
 }
 
-/* Nobody lives there any more. */
-static void
-hide(uint8_t *page, uint64_t len)
-{
-	memset(page, 0xff, len);
-	page_publish(page, len);
-}
-
 void
 pci_detach(struct pci_function *fn)
 {
@@ -451,11 +443,10 @@ pci_detach(struct pci_function *fn)
 	pci_config_set(fn, PCI_COMMAND, 2, 0);
 	pci_update_bars(fn);
 	seg->fn[fn->slot->devfn >> 3] = NULL;
-	for (unsigned i = 0; i < PCI_BARS; i++)
-		if (fn->slot->bar_image[i])
-			hide(fn->slot->bar_image[i], fn->bar[i].len);
-	if (seg->ecam)
-		hide(fn->image, PCI_ECAM_PAGE);
+	if (seg->ecam) {
+		memset(fn->image, 0xff, PCI_ECAM_PAGE);
+		page_publish(fn->image, PCI_ECAM_PAGE);
+	}
 	fn->image = fn->own;
 	fn->seg = NULL;
 }

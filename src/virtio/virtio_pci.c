@@ -473,12 +473,36 @@ doorbells_update(struct virtio_pci *vp, enum doorbell_set set)
 	}
 }
 
+/*
+ * The image is where the guest reads it while the BAR decodes there.  Else all-ones are,
+ * as where nobody lives, and exits are served from a copy of our own.
+ */
+static void
+image_update(struct virtio_pci *vp)
+{
+	const struct pci_bar *b = &vp->fn.bar[vp->bar];
+	const struct pci_slot *slot = vp->fn.slot;
+	uint8_t *page = slot->bar_image[vp->bar];
+	bool show = b->mapped && b->addr == slot->bar_base[vp->bar];
+
+	if (!page || show == (vp->image == page))
+		return;
+	memcpy(show ? page : vp->own_image, vp->image, VIRTIO_PCI_IMAGE_LEN);
+	vp->image = show ? page : vp->own_image;
+	vp->msix.table = vp->image + MSIX_OFF;
+	if (!show)
+		memset(page, 0xff, VIRTIO_PCI_IMAGE_LEN);
+	page_publish(page, VIRTIO_PCI_IMAGE_LEN);
+}
+
 static void
 bar_changed(struct pci_function *fn, unsigned bar)
 {
 	struct virtio_pci *vp = of_function(fn);
 
-	if (bar != vp->bar)
+	if (bar == vp->bar)
+		image_update(vp);
+	else
 		doorbells_update(vp, bar > vp->bar ? DOORBELL_MODERN : DOORBELL_LEGACY);
 }
 
@@ -653,18 +677,6 @@ alloc(const struct virtio_device *dev)
 	return vp;
 }
 
-/* The image goes to where the guest reads it. */
-static void
-show_image(struct virtio_pci *vp, uint8_t *image)
-{
-	memcpy(image, vp->own_image, VIRTIO_PCI_IMAGE_LEN);
-	page_publish(image, VIRTIO_PCI_IMAGE_LEN);
-	vp->image = image;
-	vp->msix.table = image + MSIX_OFF;
-	free(vp->own_image);
-	vp->own_image = NULL;
-}
-
 int
 virtio_pci_new(struct pci_bus *bus, struct virtio_device *dev,
 	       const struct virtio_pci_config *cfg, struct virtio_pci **ret)
@@ -693,8 +705,6 @@ virtio_pci_new(struct pci_bus *bus, struct virtio_device *dev,
 		discard(vp);
 		return err;
 	}
-	if (vp->slot->bar_image[vp->bar])
-		show_image(vp, vp->slot->bar_image[vp->bar]);
 	*ret = vp;
 	return 0;
 }

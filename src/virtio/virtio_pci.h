@@ -24,8 +24,8 @@ struct virtio_pci {
 	const struct pci_slot *slot;
 	struct msix msix;
 	unsigned bar;       /* of the image; events are in the next */
-	uint8_t *image;     /* VIRTIO_PCI_IMAGE_LEN bytes: own_image, or the guest's */
-	uint8_t *own_image; /* before the attach, and where reads exit; else NULL */
+	uint8_t *image;     /* VIRTIO_PCI_IMAGE_LEN bytes: own_image, or the slot's */
+	uint8_t *own_image; /* while reads exit */
 	unsigned cfg_cap;   /* the PCI configuration access capability */
 	uint8_t isr;
 	/* Selectors and vectors: read-write registers that are the transport's. */

@@ -174,6 +174,7 @@ make(struct guest *g, bool transitional)
 	g->ecam = ecam;
 	g->image = aligned_alloc(4096, VIRTIO_PCI_IMAGE_LEN);
 	CHECK(g->ram && g->image);
+	memset(g->image, 0xff, VIRTIO_PCI_IMAGE_LEN);
 	memory_from_buffer(&g->mem, 0, g->ram, RAM_LEN);
 	irqchip_init(&g->chip, &ops, 24);
 	const struct pci_segment_config cfg = {
@@ -346,7 +347,9 @@ check(struct guest *g)
 	CHECK(!(s & 2) || (s & 1));
 	CHECK(!(s & 8) || (s & 2));
 	CHECK(!(s & 4) || (s & 2));
-	CHECK(g->image[0x14] == s);
+	/* The image is in sight while its BAR is at home, and nobody's else. */
+	const struct pci_bar *image = bar_of(g, 0);
+	CHECK(g->image[0x14] == (image->mapped && image->addr == IMAGES ? s : 0xff));
 	CHECK(!(s & 8) || (dev->features & ~dev->offered) == 0);
 	CHECK(dev->queue[0].at.size <= dev->queue[0].size_max);
 	if (dev->queue[0].enabled)

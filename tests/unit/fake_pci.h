@@ -81,7 +81,8 @@ fake_pci_init(struct fake_pci *p, bool image)
 	if (image) {
 		p->ecam = aligned_alloc(4096, PCI_ECAM_LEN);
 		memset(p->ecam, 0xff, PCI_ECAM_LEN);
-		p->images = calloc(1, IMAGES_LEN);
+		p->images = malloc(IMAGES_LEN);
+		memset(p->images, 0xff, IMAGES_LEN);
 	}
 	const struct pci_segment_config cfg = {
 		.space = p->space,

@@ -815,8 +815,6 @@ images_lie_one_behind_the_other(void **state)
 	assert_int_equal(x->p.covered, 0);
 	for (unsigned i = 0; i < 3; i++)
 		pci_detach(&d[i].fn);
-	for (unsigned i = 0; i < 0x4000; i++)
-		assert_int_equal(x->p.images[i], 0xff);
 }
 
 static void

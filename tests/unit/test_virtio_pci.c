@@ -678,21 +678,49 @@ the_image_lies_where_the_bar_does(void **state)
 	assert_int_equal(slot->bar_base[1], MEM32_GPA);
 }
 
-/* What stays in sight at the old place is not what is served at the new one. */
 static void
-an_image_whose_bar_moved_away_still_follows(void **state)
+expect_hidden(struct fix *x)
+{
+	for (unsigned i = 0; i < VIRTIO_PCI_IMAGE_LEN; i++)
+		assert_int_equal(x->image[i], 0xff);
+}
+
+/* Nobody lives where it was; at the new place exits know what went on. */
+static void
+the_image_of_a_bar_that_moved_away_is_all_ones(void **state)
 {
 	struct fix *x = *state;
 
+	msix_on(x);
 	cfg_write(&x->p, x->devfn, PCI_BAR0, 4, MEM32_GPA + 0x100000);
+	expect_hidden(x);
 	assert_int_equal(rd(x, STATUS, 1), 0);
 	drive(x);
 	assert_int_equal(rd(x, STATUS, 1), 15);
-	expect_same(x);
+	msix_on(x);
+	expect_hidden(x);
 	assert_int_equal(x->p.covered, 0);
 	cfg_write(&x->p, x->devfn, PCI_BAR0, 4, IMAGES_GPA);
+	assert_int_equal(x->image[STATUS], 15);
 	expect_same(x);
 	assert_int_equal(x->p.covered, 0);
+}
+
+static void
+the_image_is_all_ones_while_decoding_is_off(void **state)
+{
+	struct fix *x = *state;
+
+	drive(x);
+	cfg_write(&x->p, x->devfn, PCI_COMMAND, 2, 0);
+	expect_hidden(x);
+	/* Of the device's own accord, meanwhile. */
+	virtio_config_change(&x->f.dev, 3, "\x42", 1);
+	expect_hidden(x);
+	cfg_write(&x->p, x->devfn, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	assert_int_equal(x->image[DEVCFG + 3], 0x42);
+	assert_int_equal(x->image[STATUS], 15);
+	expect_same(x);
 }
 
 /* ---- PCI configuration access capability ---- */
@@ -1074,7 +1102,8 @@ main(void)
 		T(a_change_shows_with_another_generation),
 		TI(the_page_follows_every_write),
 		TI(the_image_lies_where_the_bar_does),
-		TI(an_image_whose_bar_moved_away_still_follows),
+		TI(the_image_of_a_bar_that_moved_away_is_all_ones),
+		TI(the_image_is_all_ones_while_decoding_is_off),
 		T(the_device_can_be_driven_through_configuration_space),
 		T(the_window_reads_the_isr_and_rings_the_bell),
 		T(a_window_to_nowhere_is_harmless),
