@@ -33,11 +33,14 @@ struct ioapic {
 	void *arg;
 	uint64_t redir[IOAPIC_PINS];
 	uint32_t wire; /* level of each pin */
+	unsigned pins; /* how many the guest is told of */
 	uint8_t select;
 	uint8_t id;
 };
 
 void ioapic_init(struct ioapic *io, const struct ioapic_ops *ops, void *arg);
+/* Before the guest runs: only the first n pins exist. */
+void ioapic_set_pins(struct ioapic *io, unsigned n);
 void ioapic_set_pin(struct ioapic *io, unsigned pin, bool level);
 void ioapic_eoi(struct ioapic *io, unsigned vector);
 
@@ -61,6 +64,8 @@ struct vm;
 /* Enables the split irqchip; before the vCPUs are made. */
 int ioapic_kvm_new(struct vm *vm, struct space *mmio, struct irqchip **ret,
 		   struct err *e);
+/* When all lines are handed out: pins behind the last are not there. */
+void ioapic_kvm_finalize(struct irqchip *chip);
 /* The in-kernel PIC, I/O APIC and local APICs; no PIT. */
 int irqchip_kernel_new(struct vm *vm, struct irqchip **ret, struct err *e);
 

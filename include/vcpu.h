@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct err;
+struct exit;
 struct mailboxes;
 struct posted_range;
 struct vcpu;
@@ -68,6 +69,12 @@ void vcpu_stop(struct vcpu *v);
 void vcpu_join(struct vcpu *v);
 /* Stops and joins if that was not done. */
 void vcpu_free(struct vcpu *v);
+
+/*
+ * Takes the oldest write out of the ring of vm_coalesce(), which all vCPUs of a machine
+ * share: an EXIT_PIO_WRITE or EXIT_MMIO_WRITE.  False: it is empty.
+ */
+bool vcpu_coalesced(const struct vcpu *v, struct exit *ret);
 
 /* After EXIT_CRASH or EXIT_HOST_ERROR: registers and what it means, several
  * lines. Valid until vcpu_free(). */

@@ -52,6 +52,12 @@ struct vm_ioeventfd {
 int vm_ioeventfd_add(const struct vm *vm, const struct vm_ioeventfd *ioe);
 void vm_ioeventfd_remove(const struct vm *vm, const struct vm_ioeventfd *ioe);
 
+/*
+ * From now on KVM keeps writes within [addr, addr + len) in a ring, from which
+ * vcpu_coalesced() takes them; they exit only while that is full.  -ENOTSUP: it cannot.
+ */
+int vm_coalesce(const struct vm *vm, bool pio, uint64_t addr, uint32_t len);
+
 /* KVM_CHECK_EXTENSION by its KVM_CAP_ number; 0: not there. */
 int vm_check(const struct vm *vm, unsigned cap);
 unsigned vm_max_vcpus(const struct vm *vm);

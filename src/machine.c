@@ -30,11 +30,13 @@ serve_access(struct machine *m, const struct exit *x)
 		return space_read(&m->space[SPACE_MMIO], x->addr, x->len);
 	case EXIT_PIO_WRITE:
 		space_write(&m->space[SPACE_PIO], x->addr, x->len, x->data);
-		return 0;
+		break;
 	default:
 		space_write(&m->space[SPACE_MMIO], x->addr, x->len, x->data);
-		return 0;
+		break;
 	}
+	machine_index_written(m, x);
+	return 0;
 }
 
 static uint64_t
@@ -42,6 +44,7 @@ serve(void *arg, const struct exit *x)
 {
 	struct machine *m = arg;
 
+	machine_index_drain(m);
 	switch (x->kind) {
 	case EXIT_IOAPIC_EOI:
 		if (m->irqchip->ops->eoi)
@@ -309,8 +312,10 @@ machine_write_stats(const struct machine *m, FILE *out)
 		{ "forwarded_write",
 		  s.served[EXIT_PIO_WRITE] + s.served[EXIT_MMIO_WRITE] },
 		{ "ioapic_eoi", s.served[EXIT_IOAPIC_EOI] },
+		/* (these did not exit to user space at all) */
 		{ "ioeventfd", m->doorbells_rung },
-		/* and the same, but for the last two, by address space. */
+		{ "coalesced", m->coalesced },
+		/* and the first three again, by address space. */
 		{ "pio_posted", s.posted[EXIT_PIO_WRITE] },
 		{ "pio_read", s.served[EXIT_PIO_READ] },
 		{ "pio_write", s.served[EXIT_PIO_WRITE] },

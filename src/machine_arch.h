@@ -59,6 +59,15 @@ struct machine_pages {
 	size_t images_len;
 };
 
+/* A register whose writes KVM may hold back: src/machine_index.c. */
+struct machine_index_row {
+	bool mmio;
+	uint64_t addr;
+	uint32_t len;
+};
+
+enum { MACHINE_INDEX_MAX = 4 };
+
 struct doorbell;
 
 struct machine {
@@ -83,6 +92,9 @@ struct machine {
 	unsigned nvirtio;
 	struct doorbell *doorbells;
 	uint64_t doorbells_rung;
+	unsigned index_writes[MACHINE_INDEX_MAX]; /* that exited */
+	uint64_t coalesced;                       /* that did not */
+	bool coalescing;
 	enum machine_end end;
 	const struct vcpu *crashed;
 
@@ -98,6 +110,13 @@ struct machine {
 /* The places of the platform bus. */
 extern const struct platform_row machine_platform_row[];
 extern const unsigned machine_platform_rows;
+
+/* Index registers, at most MACHINE_INDEX_MAX. */
+extern const struct machine_index_row machine_index_row[];
+extern const unsigned machine_index_rows;
+/* A write exited, and may be to one; and: before any exit is served. */
+void machine_index_written(struct machine *m, const struct exit *x);
+void machine_index_drain(struct machine *m);
 
 /* Power-off and reset for the devices that lead there; arg is the machine. */
 extern const struct power_ops machine_power_ops;

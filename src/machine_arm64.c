@@ -70,6 +70,10 @@ const struct platform_row machine_platform_row[] = {
 };
 const unsigned machine_platform_rows = ARRAY_SIZE(machine_platform_row);
 
+/* None: registers have an address each. */
+const struct machine_index_row machine_index_row[1];
+const unsigned machine_index_rows = 0;
+
 int
 machine_arch_ram(const struct machine *m, struct memory_range range[MEMORY_RANGES_MAX],
 		 unsigned *ret_n, struct err *e)

@@ -11,8 +11,10 @@
  *	100000000  the rest of RAM
  *	above it   PCI: 64-bit memory, at a multiple of 32 GiB
  *
- * GSIs: 16 to 19 are for functions on the virtio-pci bus, 20 and 21 for emulated-pci,
- * 22 and 23 for passthrough.
+ * GSIs: 4 UART, 8 RTC, 9 ACPI events; 5, 6, 7 and 10 are for functions on the virtio-pci
+ * bus, 11 and 12 for emulated-pci, 14 and 15 for passthrough; 16 to 23 virtio-mmio.  The
+ * guest's I/O APIC has no pins behind the last that is used, as each costs it exits: so
+ * PCI, which most machines have, comes first.
  */
 #include <errno.h>
 #include <string.h>
@@ -45,16 +47,25 @@ const struct platform_row machine_platform_row[] = {
 	{ DEVICE_RTC_CMOS, SPACE_PIO, 0x70, 2, 8, IRQ_EDGE },
 	{ DEVICE_I8042, SPACE_PIO, 0x60, 5, -1, IRQ_EDGE },
 	{ DEVICE_POWER_ACPI, SPACE_PIO, 0x600, ACPI_POWER_LEN, 9, IRQ_EDGE },
-	VIRTIO_SLOT(0, 5),
-	VIRTIO_SLOT(1, 6),
-	VIRTIO_SLOT(2, 7),
-	VIRTIO_SLOT(3, 10),
-	VIRTIO_SLOT(4, 11),
-	VIRTIO_SLOT(5, 12),
-	VIRTIO_SLOT(6, 14),
-	VIRTIO_SLOT(7, 15),
+	VIRTIO_SLOT(0, 16),
+	VIRTIO_SLOT(1, 17),
+	VIRTIO_SLOT(2, 18),
+	VIRTIO_SLOT(3, 19),
+	VIRTIO_SLOT(4, 20),
+	VIRTIO_SLOT(5, 21),
+	VIRTIO_SLOT(6, 22),
+	VIRTIO_SLOT(7, 23),
 };
 const unsigned machine_platform_rows = ARRAY_SIZE(machine_platform_row);
+
+/* The port of configuration space counts also where nobody is behind it: Linux looks. */
+const struct machine_index_row machine_index_row[] = {
+	{ true, IOAPIC_BASE, 4 }, /* IOREGSEL */
+	{ false, 0x70, 1 },       /* RTC */
+	{ false, 0xcf8, 4 },      /* CONFIG_ADDRESS */
+};
+const unsigned machine_index_rows = ARRAY_SIZE(machine_index_row);
+_Static_assert(ARRAY_SIZE(machine_index_row) <= MACHINE_INDEX_MAX, "raise it");
 
 int
 machine_arch_ram(const struct machine *m, struct memory_range range[MEMORY_RANGES_MAX],
@@ -79,7 +90,7 @@ machine_arch_ram(const struct machine *m, struct memory_range range[MEMORY_RANGE
 void
 machine_arch_pci(const struct machine *m, struct machine_pci_layout *ret)
 {
-	static const unsigned gsi[MACHINE_PCI_LINES] = { 16, 17, 18, 19, 20, 21, 22, 23 };
+	static const unsigned gsi[MACHINE_PCI_LINES] = { 5, 6, 7, 10, 11, 12, 14, 15 };
 	const struct memory_range *top = &m->memory.range[m->memory.n - 1];
 	uint64_t high = align_up(top->gpa + top->len, GiB(32));
 
@@ -173,8 +184,9 @@ machine_arch_tables(struct machine *m, uint64_t *ret, struct err *e)
 int
 machine_arch_finalize(struct machine *m, struct err *e)
 {
-	(void)m;
 	(void)e;
+	if (m->cfg->irqchip.mode == CONFIG_IRQCHIP_SPLIT)
+		ioapic_kvm_finalize(m->irqchip);
 	return 0;
 }
 

@@ -23,7 +23,7 @@ enum { REG_SELECT = 0x00, REG_WINDOW = 0x10, REG_EOI = 0x40 };
 
 enum { IDX_ID = 0, IDX_VERSION = 1, IDX_ARBITRATION = 2, IDX_REDIR = 0x10 };
 
-enum { VERSION = (IOAPIC_PINS - 1) << 16 | 0x20 };
+enum { VERSION = 0x20 }; /* the last pin is in bits 16 to 23 */
 
 /* Redirection table entry, 82093AA 3.2.4. */
 #define RTE_VECTOR 0xffull
@@ -160,8 +160,16 @@ ioapic_init(struct ioapic *io, const struct ioapic_ops *ops, void *arg)
 	memset(io, 0, sizeof(*io));
 	io->ops = ops;
 	io->arg = arg;
+	io->pins = IOAPIC_PINS;
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
 		io->redir[pin] = RTE_MASKED;
+}
+
+void
+ioapic_set_pins(struct ioapic *io, unsigned n)
+{
+	assert(n >= 1 && n <= IOAPIC_PINS);
+	io->pins = n;
 }
 
 /*
@@ -230,9 +238,9 @@ window_read(const struct ioapic *io)
 	case IDX_ARBITRATION:
 		return (uint32_t)io->id << 24;
 	case IDX_VERSION:
-		return VERSION;
+		return VERSION | (io->pins - 1) << 16;
 	}
-	if (redir / 2 >= IOAPIC_PINS) /* wraps to a large number below IDX_REDIR */
+	if (redir / 2 >= io->pins) /* wraps to a large number below IDX_REDIR */
 		return UINT32_MAX;
 	return (uint32_t)(io->redir[redir / 2] >> (redir % 2 * 32));
 }
@@ -244,7 +252,7 @@ window_write(struct ioapic *io, uint32_t val)
 
 	if (io->select == IDX_ID)
 		io->id = val >> 24 & 0xf;
-	else if (redir / 2 < IOAPIC_PINS)
+	else if (redir / 2 < io->pins)
 		redir_write(io, redir / 2, redir % 2, val);
 }
 

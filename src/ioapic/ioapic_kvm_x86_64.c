@@ -210,6 +210,21 @@ enable_split(struct vm *vm, struct err *e)
 	return err_set(e, errno, "KVM_CAP_SPLIT_IRQCHIP: %s", strerror(errno));
 }
 
+/*
+ * Linux reads each entry three times and writes it twice before it uses any: twenty
+ * exits for each pin that nothing is wired to.
+ */
+void
+ioapic_kvm_finalize(struct irqchip *chip)
+{
+	unsigned n = chip->ngsi;
+
+	while (n > 1 && chip->sharers[n - 1] == 0)
+		n--;
+	chip->ngsi = n;
+	ioapic_set_pins(&from_chip(chip)->io, n);
+}
+
 int
 ioapic_kvm_new(struct vm *vm, struct space *mmio, struct irqchip **ret, struct err *e)
 {

@@ -264,6 +264,44 @@ vcpu_thread(void *arg)
 	return NULL;
 }
 
+/* ---- writes that KVM holds back ---- */
+
+/* The ring is a page of what is mapped as kvm_run, if this KVM has one. */
+static void
+find_ring(struct vcpu *v)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t off = (size_t)vm_check(v->env->vm, KVM_CAP_COALESCED_MMIO) * page;
+
+	if (v->id != 0 || off == 0 || off + page > v->run_len)
+		return;
+	v->ring = (void *)((uint8_t *)v->run + off);
+	v->ring_n = (uint32_t)((page - sizeof(*v->ring)) /
+			       sizeof(v->ring->coalesced_mmio[0]));
+}
+
+bool
+vcpu_coalesced(const struct vcpu *v, struct exit *ret)
+{
+	struct kvm_coalesced_mmio_ring *ring = v->ring;
+	uint32_t first = ring ? ring->first : 0;
+
+	/* KVM moves last, we move first; the entries between them are ours. */
+	if (!ring || first == __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE))
+		return false;
+
+	const struct kvm_coalesced_mmio *e = &ring->coalesced_mmio[first];
+	*ret = (struct exit){
+		.kind = e->pio ? EXIT_PIO_WRITE : EXIT_MMIO_WRITE,
+		.len = (uint8_t)e->len,
+		.addr = e->phys_addr,
+	};
+	memcpy(&ret->data, e->data, sizeof(ret->data));
+	ret->data &= ones(ret->len);
+	__atomic_store_n(&ring->first, (first + 1) % v->ring_n, __ATOMIC_RELEASE);
+	return true;
+}
+
 /* ---- life ---- */
 
 int
@@ -328,6 +366,7 @@ vcpu_new(struct vcpu_env *env, unsigned id, struct vcpu **ret, struct err *e)
 				    "vCPU %u: mmap of kvm_run: %s", id, strerror(errno));
 		goto close_fd;
 	}
+	find_ring(v);
 	rc = start_thread(v, e);
 	if (rc)
 		goto unmap;

@@ -19,6 +19,8 @@ struct vcpu {
 	int fd;
 	struct kvm_run *run;
 	size_t run_len;
+	struct kvm_coalesced_mmio_ring *ring; /* of the VM, by vCPU 0; NULL: none */
+	uint32_t ring_n;
 	unsigned id;
 	struct vcpu_env *env;
 	pthread_t thread;

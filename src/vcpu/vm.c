@@ -171,6 +171,16 @@ vm_ioeventfd_remove(const struct vm *vm, const struct vm_ioeventfd *ioe)
 }
 
 int
+vm_coalesce(const struct vm *vm, bool pio, uint64_t addr, uint32_t len)
+{
+	struct kvm_coalesced_mmio_zone zone = { .addr = addr, .size = len, .pio = pio };
+
+	if (vm_check(vm, pio ? KVM_CAP_COALESCED_PIO : KVM_CAP_COALESCED_MMIO) == 0)
+		return -ENOTSUP;
+	return ioctl(vm->fd, KVM_REGISTER_COALESCED_MMIO, &zone) < 0 ? -errno : 0;
+}
+
+int
 vm_check(const struct vm *vm, unsigned cap)
 {
 	int rc = ioctl(vm->fd, KVM_CHECK_EXTENSION, cap);

@@ -64,8 +64,8 @@ test_registers(void)
 {
 	uint32_t ver = ioapic_read(1);
 
-	check((ver & 0xff) >= 0x11 && (ver >> 16 & 0xff) == 23, "ioapic-version", "%x",
-	      ver);
+	check((ver & 0xff) >= 0x11 && (ver >> 16 & 0xff) >= 9 && (ver >> 16 & 0xff) < 24,
+	      "ioapic-version", "%x", ver);
 	ioapic_write(0x10 + 2 * 7, IOAPIC_MASKED | 0x77);
 	ioapic_write(0x11 + 2 * 7, 0x01000000);
 	uint32_t lo = ioapic_read(0x10 + 2 * 7), hi = ioapic_read(0x11 + 2 * 7);

@@ -111,6 +111,25 @@ reset_state_is_all_masked_and_silent(void **state)
 }
 
 static void
+pins_that_are_not_there_read_ones_and_take_nothing(void **state)
+{
+	struct rig *r = *state;
+
+	ioapic_set_pins(&r->io, 10);
+	assert_int_equal(get(r, 1), 0x00090020);
+	put(r, 0x10 + 2 * 9, 0x51);
+	assert_int_equal(get_low(r, 9), 0x51);
+	for (unsigned pin = 10; pin < IOAPIC_PINS; pin++) {
+		put(r, 0x10 + 2 * pin, 0x51);
+		put(r, 0x11 + 2 * pin, 0);
+		assert_int_equal(get_low(r, pin), 0xffffffff);
+		assert_int_equal(get(r, 0x11 + 2 * pin), 0xffffffff);
+	}
+	ioapic_set_pins(&r->io, IOAPIC_PINS);
+	assert_int_equal(get_low(r, 10), MASKED);
+}
+
+static void
 only_the_id_bits_of_the_id_register_are_kept(void **state)
 {
 	struct rig *r = *state;
@@ -481,6 +500,7 @@ main(void)
 #define TEST(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(reset_state_is_all_masked_and_silent),
+		TEST(pins_that_are_not_there_read_ones_and_take_nothing),
 		TEST(only_the_id_bits_of_the_id_register_are_kept),
 		TEST(reserved_and_read_only_bits_are_not_stored),
 		TEST(index_out_of_range_reads_ones_and_ignores_writes),
