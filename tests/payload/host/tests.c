@@ -241,6 +241,48 @@ test_kill_any_time(const struct test *t)
 	return rc;
 }
 
+/* Block n of the disk begins with n + 1 (disk.c). */
+static int
+look_at_image(int fd)
+{
+	for (uint32_t n = 0, mark = 0; n < 64; n++)
+		if (pread(fd, &mark, sizeof(mark), n * 4096) != sizeof(mark) ||
+		    mark != n + 1)
+			return failed("block %u of the image begins with %u", n, mark);
+	return 0;
+}
+
+/* With an image of its own, which outlives the guest. */
+static int
+with_disk(const struct test *t)
+{
+	char path[] = "/tmp/vmm-disk-XXXXXX", set[64];
+	struct test own = *t;
+	struct run r;
+	int fd = mkstemp(path), rc;
+
+	if (fd < 0 || ftruncate(fd, 4 << 20) != 0)
+		return failed("%s: no image", path);
+	snprintf(set, sizeof(set), "disk.a.path=%s", path);
+	own.set[ARRAY_SIZE(own.set) - 1] = NULL;
+	for (unsigned i = 0; i < ARRAY_SIZE(own.set); i++)
+		if (!own.set[i]) {
+			own.set[i] = set;
+			break;
+		}
+	rc = start(&own, &r);
+	if (rc == 0) {
+		finish(&r, 60000);
+		rc = judge(&own, &r);
+		release(&r);
+	}
+	if (rc == 0)
+		rc = look_at_image(fd);
+	unlink(path);
+	close(fd);
+	return rc;
+}
+
 /* ---- the table ---- */
 
 #define T(name_, payload_, cmdline_, arch_, cpus_, flags_) \
@@ -252,6 +294,7 @@ test_kill_any_time(const struct test *t)
 /* Devices for the guest to drive. */
 #define RNGS_SET(transport) "rng.a.transport=" transport, "rng.b.transport=" transport
 #define RNGS(...) .set = { __VA_ARGS__ }
+#define DISK(transport) .fn = with_disk, .set = { "disk.a.transport=" transport }
 /* Four lines on the bus: the fifth function shares the first one's. */
 #define RNGS_5(transport) \
 	RNGS_SET(transport), "rng.c.transport=" transport, "rng.d.transport=" transport, \
@@ -295,6 +338,17 @@ const struct test tests[] = {
 	  RNGS(RNGS_SET("mmio")) },
 	{ T("virtio-mmio-legacy", "virtio", "transport=mmio-legacy", ANY, 1, REPORTS),
 	  RNGS(RNGS_SET("mmio-legacy")) },
+	{ T("disk-pci", "disk", "transport=pci", ANY, 1, REPORTS), DISK("pci") },
+	{ T("disk-pci-2cpu", "disk", "transport=pci", ANY, 2, REPORTS), DISK("pci") },
+	{ T("disk-cache-unsafe", "disk", "transport=pci", ANY, 1, REPORTS),
+	  .fn = with_disk, .set = { "disk.a.cache=unsafe" } },
+	{ T("disk-limited", "disk", "transport=pci", ANY, 1, REPORTS), .fn = with_disk,
+	  .set = { "disk.a.rate=64M", "disk.a.burst=64K", "disk.a.rate-ops=20000" } },
+	{ T("disk-legacy", "disk", "transport=legacy", ANY, 1, REPORTS),
+	  DISK("transitional") },
+	{ T("disk-mmio", "disk", "transport=mmio", ANY, 1, REPORTS), DISK("mmio") },
+	{ T("disk-mmio-legacy", "disk", "transport=mmio-legacy", ANY, 1, REPORTS),
+	  DISK("mmio-legacy") },
 	{ T("interrupt-line", "interrupt_line", "transport=pci", ANY, 1, REPORTS),
 	  RNGS(RNGS_SET("pci")) },
 	{ T("interrupt-line-no-pages", "interrupt_line", "transport=pci", ANY, 1,
