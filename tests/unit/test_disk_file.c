@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,9 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,7 +30,8 @@
 #include "reactor.h"
 #include "util.h"
 
-/* Where the files are: on a file system with a device, and in memory. */
+/* Where the files are: on a file system with a device, where the machine has one, and in
+ * memory. */
 static const char *const folders[] = { "/var/tmp", "/dev/shm" };
 static const enum disk_cache caches[] = { DISK_CACHE_WRITEBACK, DISK_CACHE_NONE,
 					  DISK_CACHE_UNSAFE };
@@ -604,6 +608,47 @@ test_sigkill_loses_nothing_that_was_flushed(void **state)
 			 20000 + i * 7001);
 }
 
+/* ---- without io_uring ---- */
+
+/* As a container's filter does it, or kernel.io_uring_disabled = 2. */
+static void
+forbid_io_uring(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { ARRAY_SIZE(code), code };
+
+	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog), 0);
+	assert_int_equal(syscall(SYS_io_uring_setup, 1, NULL), -1);
+	assert_int_equal(errno, EPERM);
+}
+
+/* In a child, for there is no way back. */
+static void
+test_without_io_uring_threads_do_it_all(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		forbid_io_uring();
+		test_what_was_written_is_read_in_every_mode_and_alignment(state);
+		test_more_pieces_than_a_system_call_takes(state);
+		test_many_requests_at_once_are_each_answered_once(state);
+		test_zeroes_are_zeroes_by_whatever_way(state);
+		test_a_file_truncated_under_us_is_an_error_and_never_a_wrong_success(
+			state);
+		exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 int
 main(void)
 {
@@ -624,6 +669,7 @@ main(void)
 		cmocka_unit_test(test_a_second_writer_is_refused_and_readers_share),
 		cmocka_unit_test(test_a_qemu_that_writes_keeps_readers_out),
 		cmocka_unit_test(test_sigkill_loses_nothing_that_was_flushed),
+		cmocka_unit_test(test_without_io_uring_threads_do_it_all),
 	};
 
 	log_set_level(LOG_ERROR); /* failed requests warn */
