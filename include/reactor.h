@@ -152,6 +152,7 @@ struct reactor_op {
 	const struct iovec *iov;
 	uint64_t off, len;
 	uint32_t niov; /* at most IOV_MAX */
+	bool cached;   /* through the page cache: a read may find it all there */
 	/* The reactor's. */
 	int res;
 	struct reactor_op *next;

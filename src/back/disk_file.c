@@ -151,6 +151,7 @@ prepare_move(struct disk_file *d, struct disk_request *rq)
 		op->fd = d->plain_fd;
 		op->way = write ? d->plain_write_way : REACTOR_RING;
 	}
+	op->cached = op->fd == d->plain_fd && op->way == REACTOR_RING;
 	return true;
 }
 

@@ -82,19 +82,38 @@ settle_later(struct ops *o, struct reactor_op *op, int res)
 	reactor_defer(o->r, &o->settle);
 }
 
+/* As much as we copy ourselves; then it is taken off what is left of the pass. */
 static bool
-do_inline(struct ops *o, struct reactor_op *op)
+is_little(struct ops *o, const struct reactor_op *op)
 {
 	uint64_t len = 0;
 
-	if (op->way != REACTOR_INLINE)
-		return false;
 	for (uint32_t i = 0; i < op->niov && len <= INLINE_OP_MAX; i++)
 		len += op->iov[i].iov_len;
 	if (len > INLINE_OP_MAX || len > o->inline_left)
 		return false;
 	o->inline_left -= len;
-	settle_later(o, op, pool_perform(op));
+	return true;
+}
+
+/* At once, if it is only copying. */
+static bool
+do_inline(struct ops *o, struct reactor_op *op)
+{
+	ssize_t n;
+
+	if (op->way == REACTOR_INLINE && is_little(o, op)) {
+		settle_later(o, op, pool_perform(op));
+		return true;
+	}
+	/* io_uring finds out by itself what is in the page cache; a thread is dear. */
+	if (!op->cached || op->code != REACTOR_READV || need_uring(o) ||
+	    !is_little(o, op))
+		return false;
+	n = preadv2(op->fd, op->iov, (int)op->niov, (off_t)op->off, RWF_NOWAIT);
+	if (n <= 0)
+		return false;
+	settle_later(o, op, (int)n);
 	return true;
 }
 
