@@ -13,7 +13,7 @@
 
 /* Ports: 0 is the console "con", 1 the console "two", 2 the port "agent". */
 enum {
-	SIZE = 16,
+	SIZE = 64,
 	TWO = 1,
 	AGENT = 2,
 	RX0 = 0,
@@ -130,11 +130,11 @@ start_queue(struct fix *x, unsigned q)
 {
 	ring_init(&x->ring[q], &x->ram, 0, SIZE);
 	/* Close together: there are many. */
-	uint64_t base = RING_GPA + q * 0x400;
+	uint64_t base = RING_GPA + q * 0x800;
 	x->ring[q].at.desc = base;
 	x->ring[q].at.driver = base + 16 * SIZE;
 	x->ring[q].at.device = align_up(base + 16 * SIZE + 6 + 2 * SIZE, 4);
-	memset(ram_at(&x->ram, base), 0, 0x400);
+	memset(ram_at(&x->ram, base), 0, 0x800);
 	virtio_queue_set_size(x->dev, q, SIZE);
 	virtio_queue_set_addr(x->dev, q, VIRTIO_AREA_DESC, false, (uint32_t)base);
 	virtio_queue_set_addr(x->dev, q, VIRTIO_AREA_DRIVER, false,
@@ -282,7 +282,7 @@ greet(struct fix *x)
 	}
 	fake_reactor_deferred(&x->r);
 	x->told = ring_used_idx(&x->ring[CTRL_RX]);
-	offer_control(x, SIZE - 8);
+	offer_control(x, 8);
 }
 
 static void
@@ -794,6 +794,37 @@ control_messages_that_make_no_sense_are_ignored(void **state)
 	assert_int_equal(ring_used_idx(&x->ring[CTRL_TX]), ARRAY_SIZE(bad));
 }
 
+/* Who keeps its queue full has to let the others have their turn. */
+static void
+a_full_control_queue_is_served_and_looked_at_again_later(void **state)
+{
+	struct fix *x = *state;
+	struct fake_ring *ring;
+
+	make_multi(x);
+	ring = &x->ring[CTRL_TX];
+	for (unsigned i = 0; i < SIZE; i++) {
+		ring_desc(ring, i, DATA_GPA, 8, 0, 0);
+		ring_put(ring, i);
+	}
+	ring_show(ring);
+	virtio_notify(x->dev, CTRL_TX);
+	fake_reactor_deferred(&x->r);
+	assert_int_equal(ring_used_idx(ring), SIZE);
+	assert_int_equal(fake_reactor_ntimers(&x->r), 1);
+	ring_offer(ring, 0);
+	fake_reactor_advance(&x->r, 0);
+	fake_reactor_deferred(&x->r);
+	assert_int_equal(ring_used_idx(ring), SIZE + 1);
+	assert_int_equal(fake_reactor_ntimers(&x->r), 0);
+	for (unsigned i = 0; i < SIZE; i++)
+		ring_put(ring, i);
+	ring_show(ring);
+	virtio_notify(x->dev, CTRL_TX);
+	virtio_set_status(x->dev, 0);
+	assert_int_equal(fake_reactor_ntimers(&x->r), 0);
+}
+
 static void
 messages_that_are_cut_off_are_ignored(void **state)
 {
@@ -932,6 +963,7 @@ main(void)
 		T(without_a_console_port_0_is_nobody),
 		T(a_driver_without_multiport_has_port_0_and_no_other),
 		T(control_messages_that_make_no_sense_are_ignored),
+		T(a_full_control_queue_is_served_and_looked_at_again_later),
 		T(messages_that_are_cut_off_are_ignored),
 		T(buffers_too_short_for_a_message_are_given_back),
 		T(a_broken_ring_needs_a_reset_and_recovers),
