@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "irq.h"
+#include "irq_routes.h"
 
 struct irqchip;
 
@@ -35,6 +36,11 @@ struct irqchip_ops {
 	void (*set_level)(struct irqchip *chip, unsigned gsi, bool level);
 	/* 0, or -errno where the message goes nowhere. */
 	int (*signal_msi)(struct irqchip *chip, const struct msi_msg *msg);
+	/*
+	 * Tells KVM chip->routes; 0 or -errno. NULL: no irqfds, as messages go
+	 * nowhere.
+	 */
+	int (*routes_commit)(struct irqchip *chip);
 	/* The guest ended a level interrupt (split irqchip only); may be NULL. */
 	void (*eoi)(struct irqchip *chip, unsigned vector);
 	void (*free)(struct irqchip *chip);
@@ -57,9 +63,12 @@ struct irqchip {
 	uint64_t wire[IRQCHIP_GSI_MAX];   /* asserted sharers of each input */
 	uint8_t sharers[IRQCHIP_GSI_MAX]; /* how many were handed out */
 	uint8_t trigger[IRQCHIP_GSI_MAX]; /* of the first sharer */
+	struct irq_routes routes;
 };
 
+/* Message routes begin behind the ngsi inputs. */
 void irqchip_init(struct irqchip *chip, const struct irqchip_ops *ops, unsigned ngsi);
+void irqchip_fini(struct irqchip *chip);
 
 /*
  * Makes one more sharer of an input; only the buses (bus.c, pci_bus.c) call it.  -EINVAL: no such
@@ -70,5 +79,17 @@ int irqchip_share(struct irqchip *chip, unsigned gsi, enum irq_trigger trigger,
 		  struct irq_line *ret);
 
 int irqchip_signal_msi(struct irqchip *chip, const struct msi_msg *msg);
+
+/*
+ * For who has somebody else signal a vector: a GSI for vm_irqfd_add(), as irq_routes.h
+ * has it.  -ENOTSUP: this controller takes no messages.  The vector's message is set when
+ * it changes, and NULL while it is masked; then the eventfd has to be taken from KVM
+ * and read by the reactor, which knows what is pending (msix.h).  Several changes, one
+ * commit; KVM knows them when it returns 0.
+ */
+int irqchip_route_alloc(struct irqchip *chip, unsigned *ret_gsi);
+void irqchip_route_free(struct irqchip *chip, unsigned gsi);
+void irqchip_route_set(struct irqchip *chip, unsigned gsi, const struct msi_msg *msg);
+int irqchip_routes_commit(struct irqchip *chip);
 
 #endif

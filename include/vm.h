@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct err;
+struct irq_routes;
 struct msi_msg;
 
 struct vm;
@@ -61,6 +62,27 @@ int vm_coalesce(const struct vm *vm, bool pio, uint64_t addr, uint32_t len);
 /* KVM_CHECK_EXTENSION by its KVM_CAP_ number; 0: not there. */
 int vm_check(const struct vm *vm, unsigned cap);
 unsigned vm_max_vcpus(const struct vm *vm);
+
+/*
+ * What is written to fd raises the GSI without the reactor: where the routes lead,
+ * vm_set_all_routes().  0 or -errno.  Removed before fd is closed.
+ */
+int vm_irqfd_add(const struct vm *vm, int fd, unsigned gsi);
+void vm_irqfd_remove(const struct vm *vm, int fd, unsigned gsi);
+
+/* A row of KVM's table: a message, or an input of a controller of KVM's. */
+struct vm_route {
+	unsigned gsi;
+	const struct msi_msg *msg; /* NULL: chip and pin */
+	unsigned chip, pin;
+};
+
+/*
+ * Replaces KVM's whole table: n rows of inputs, then the messages of irqfds, each with its
+ * device ID if the controller wants one.  For src/gic and src/ioapic.
+ */
+int vm_set_all_routes(const struct vm *vm, const struct vm_route *input, unsigned n,
+		      const struct irq_routes *messages, bool with_devid);
 
 /* For src/vcpu, src/gic and src/ioapic. */
 int vm_fd(const struct vm *vm);

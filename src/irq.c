@@ -16,6 +16,13 @@ irqchip_init(struct irqchip *chip, const struct irqchip_ops *ops, unsigned ngsi)
 	memset(chip, 0, sizeof(*chip));
 	chip->ops = ops;
 	chip->ngsi = ngsi;
+	irq_routes_init(&chip->routes, ngsi);
+}
+
+void
+irqchip_fini(struct irqchip *chip)
+{
+	irq_routes_fini(&chip->routes);
 }
 
 int
@@ -79,4 +86,33 @@ int
 irqchip_signal_msi(struct irqchip *chip, const struct msi_msg *msg)
 {
 	return chip->ops->signal_msi(chip, msg);
+}
+
+int
+irqchip_route_alloc(struct irqchip *chip, unsigned *ret_gsi)
+{
+	return chip->ops->routes_commit ? irq_routes_alloc(&chip->routes, ret_gsi)
+					: -ENOTSUP;
+}
+
+void
+irqchip_route_free(struct irqchip *chip, unsigned gsi)
+{
+	irq_routes_free(&chip->routes, gsi);
+}
+
+void
+irqchip_route_set(struct irqchip *chip, unsigned gsi, const struct msi_msg *msg)
+{
+	irq_routes_set(&chip->routes, gsi, msg);
+}
+
+int
+irqchip_routes_commit(struct irqchip *chip)
+{
+	int err = chip->routes.changed ? chip->ops->routes_commit(chip) : 0;
+
+	if (err == 0)
+		irq_routes_told(&chip->routes);
+	return err;
 }

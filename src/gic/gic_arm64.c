@@ -114,10 +114,23 @@ signal_msi(struct irqchip *chip, const struct msi_msg *msg)
 	return vm_signal_msi(g->vm, msg, true);
 }
 
+/* The inputs stay wired as KVM wires them by default. */
+static int
+routes_commit(struct irqchip *chip)
+{
+	struct vm_route spi[GIC_SPIS];
+
+	for (unsigned i = 0; i < GIC_SPIS; i++)
+		spi[i] = (struct vm_route){ .gsi = i, .chip = 0, .pin = i };
+	return vm_set_all_routes(gic_of(chip)->vm, spi, GIC_SPIS, &chip->routes, true);
+}
+
 static void
 free_gic(struct irqchip *chip)
 {
 	struct gic *g = gic_of(chip);
+
+	irqchip_fini(chip);
 
 	if (g->its_fd >= 0)
 		close(g->its_fd);
@@ -130,6 +143,14 @@ static const struct irqchip_ops ops = {
 	.name = "gic",
 	.set_level = set_level,
 	.signal_msi = signal_msi,
+	.free = free_gic,
+};
+
+static const struct irqchip_ops ops_its = {
+	.name = "gic",
+	.set_level = set_level,
+	.signal_msi = signal_msi,
+	.routes_commit = routes_commit,
 	.free = free_gic,
 };
 
@@ -189,6 +210,7 @@ create_its(struct gic *g, struct err *e)
 	if (fd < 0)
 		return err_set(e, -fd, "cannot make the GIC's ITS: %s", strerror(-fd));
 	g->its_fd = fd;
+	g->chip.ops = &ops_its;
 	return set_frame(fd, &its, "ITS", e);
 }
 

@@ -33,15 +33,12 @@ struct ioapic_kvm {
 
 /* ---- routes ---- */
 
-/* Makes KVM's routes those of the model. */
-static void
-routes_commit(struct ioapic_kvm *k)
+/* Makes KVM's routes those of the model, and those of irqfds. */
+static int
+routes_tell(struct ioapic_kvm *k)
 {
-	union {
-		struct kvm_irq_routing head;
-		uint8_t space[sizeof(struct kvm_irq_routing) +
-			      IOAPIC_PINS * sizeof(struct kvm_irq_routing_entry)];
-	} table = { .space = { 0 } };
+	struct vm_route pin_route[IOAPIC_PINS];
+	unsigned n = 0;
 
 	k->routed = 0;
 	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
@@ -50,18 +47,20 @@ routes_commit(struct ioapic_kvm *k)
 		if (!ioapic_route(&k->io, pin, msg))
 			continue;
 		k->routed |= 1u << pin;
-		table.head.entries[table.head.nr++] = (struct kvm_irq_routing_entry){
-			.gsi = pin,
-			.type = KVM_IRQ_ROUTING_MSI,
-			.u.msi.address_lo = (uint32_t)msg->addr,
-			.u.msi.address_hi = (uint32_t)(msg->addr >> 32),
-			.u.msi.data = msg->data,
-		};
+		pin_route[n++] = (struct vm_route){ .gsi = pin, .msg = msg };
 	}
-	if (ioctl(vm_fd(k->vm), KVM_SET_GSI_ROUTING, &table) < 0)
+	return vm_set_all_routes(k->vm, pin_route, n, &k->chip.routes, false);
+}
+
+static void
+routes_commit(struct ioapic_kvm *k)
+{
+	int err = routes_tell(k);
+
+	if (err)
 		log_guest(&k->warned, "ioapic",
 			  "KVM_SET_GSI_ROUTING: %s; level interrupts may stop",
-			  strerror(errno));
+			  strerror(-err));
 }
 
 static bool
@@ -136,6 +135,12 @@ signal_msi(struct irqchip *chip, const struct msi_msg *msg)
 	return vm_signal_msi(from_chip(chip)->vm, msg, false);
 }
 
+static int
+chip_routes_commit(struct irqchip *chip)
+{
+	return routes_tell(from_chip(chip));
+}
+
 static void
 eoi(struct irqchip *chip, unsigned vector)
 {
@@ -156,6 +161,7 @@ chip_free(struct irqchip *chip)
 	struct ioapic_kvm *k = from_chip(chip);
 
 	space_remove(k->mmio, IOAPIC_BASE);
+	irqchip_fini(chip);
 	free(k);
 }
 
@@ -163,6 +169,7 @@ static const struct irqchip_ops chip_ops = {
 	.name = "split",
 	.set_level = set_level,
 	.signal_msi = signal_msi,
+	.routes_commit = chip_routes_commit,
 	.eoi = eoi,
 	.free = chip_free,
 };

@@ -41,9 +41,24 @@ signal_msi(struct irqchip *chip, const struct msi_msg *msg)
 	return vm_signal_msi(from_chip(chip)->vm, msg, false);
 }
 
+/* The inputs lead to KVM's I/O APIC as they do by default; the PIC goes without. */
+static int
+routes_commit(struct irqchip *chip)
+{
+	struct vm_route pin_route[IOAPIC_PINS];
+
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
+		pin_route[pin] = (struct vm_route){ .gsi = pin,
+						    .chip = KVM_IRQCHIP_IOAPIC,
+						    .pin = pin };
+	return vm_set_all_routes(from_chip(chip)->vm, pin_route, IOAPIC_PINS,
+				 &chip->routes, false);
+}
+
 static void
 chip_free(struct irqchip *chip)
 {
+	irqchip_fini(chip);
 	free(from_chip(chip));
 }
 
@@ -51,6 +66,7 @@ static const struct irqchip_ops chip_ops = {
 	.name = "kernel",
 	.set_level = set_level,
 	.signal_msi = signal_msi,
+	.routes_commit = routes_commit,
 	.free = chip_free,
 };
 

@@ -232,3 +232,80 @@ vm_irq_line(const struct vm *vm, uint32_t irq, bool level)
 	/* Fails only for an input that does not exist; those are refused at attach. */
 	(void)ioctl(vm->fd, KVM_IRQ_LINE, &il);
 }
+
+static int
+set_irqfd(const struct vm *vm, int fd, unsigned gsi, uint32_t flags)
+{
+	struct kvm_irqfd arg = { .fd = (uint32_t)fd, .gsi = gsi, .flags = flags };
+
+	return ioctl(vm->fd, KVM_IRQFD, &arg) < 0 ? -errno : 0;
+}
+
+int
+vm_irqfd_add(const struct vm *vm, int fd, unsigned gsi)
+{
+	return set_irqfd(vm, fd, gsi, 0);
+}
+
+void
+vm_irqfd_remove(const struct vm *vm, int fd, unsigned gsi)
+{
+	(void)set_irqfd(vm, fd, gsi, KVM_IRQFD_FLAG_DEASSIGN);
+}
+
+/* A table in the making. */
+struct routing {
+	struct kvm_irq_routing *table;
+	uint32_t flags; /* of a message */
+};
+
+static void
+add_message(void *arg, unsigned gsi, const struct msi_msg *msg)
+{
+	const struct routing *r = arg;
+
+	r->table->entries[r->table->nr++] = (struct kvm_irq_routing_entry){
+		.gsi = gsi,
+		.type = KVM_IRQ_ROUTING_MSI,
+		.flags = r->flags,
+		.u.msi = { .address_lo = (uint32_t)msg->addr,
+			   .address_hi = (uint32_t)(msg->addr >> 32),
+			   .data = msg->data,
+			   .devid = r->flags ? msg->devid : 0 },
+	};
+}
+
+static void
+add_input(const struct routing *r, const struct vm_route *in)
+{
+	r->table->entries[r->table->nr++] = (struct kvm_irq_routing_entry){
+		.gsi = in->gsi,
+		.type = KVM_IRQ_ROUTING_IRQCHIP,
+		.u.irqchip = { .irqchip = in->chip, .pin = in->pin },
+	};
+}
+
+int
+vm_set_all_routes(const struct vm *vm, const struct vm_route *input, unsigned n,
+		  const struct irq_routes *messages, bool with_devid)
+{
+	size_t rows = (size_t)n + messages->n;
+	struct routing r = {
+		.table = calloc(1, sizeof(*r.table) + rows * sizeof(r.table->entries[0])),
+		.flags = with_devid ? KVM_MSI_VALID_DEVID : 0,
+	};
+	int rc;
+
+	if (!r.table)
+		return -ENOMEM;
+	for (unsigned i = 0; i < n; i++) {
+		if (input[i].msg)
+			add_message(&r, input[i].gsi, input[i].msg);
+		else
+			add_input(&r, &input[i]);
+	}
+	irq_routes_each(messages, add_message, &r);
+	rc = ioctl(vm->fd, KVM_SET_GSI_ROUTING, r.table) < 0 ? -errno : 0;
+	free(r.table);
+	return rc;
+}
