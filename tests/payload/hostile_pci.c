@@ -195,7 +195,7 @@ msix_on(void)
 static bool
 one_interrupt(void)
 {
-	uint64_t t = deadline_ms(1000);
+	uint64_t t = deadline_ms(5000);
 
 	if (!rng_read(&victim))
 		return false;

@@ -66,17 +66,16 @@ round(unsigned val)
 {
 	const struct pci_dev *d = &rng.v.pci;
 	unsigned n = interrupts, other = attacked[val % nattacked];
-	uint64_t t = deadline_ms(1000);
+	uint64_t t = deadline_ms(5000);
 
 	pci_write(d, PCI_INTERRUPT_LINE, 1, val);
 	if (!rng_ask(&rng))
 		return false;
 	pci_write(d, other, 1, before[other] ^ 0xff);
 	virtq_kick(&rng.q);
-	irq_on();
+	/* asleep, as systems are: the emulated host of the lab has better use for its CPUs */
 	while (interrupts == n && !passed(t))
-		cpu_relax();
-	irq_off();
+		irq_wait();
 	uint32_t line = pci_read(d, PCI_INTERRUPT_LINE, 1);
 	if (interrupts != n + 1 || line != val) {
 		fail("interrupt-line", "value %u: %u interrupts, line reads %x", val,

@@ -95,7 +95,7 @@ test_level(void)
 	irq_attach(&r->v.irq, on_intx, NULL);
 	held = r;
 	good = io(r) && good;
-	unsigned n = wait_for(&count, TIMES, 1000);
+	unsigned n = wait_for(&count, TIMES, 5000);
 	irq_mask(&r->v.irq, true);
 	check(good && n == TIMES && !interrupt_status(r), "intx-level", "%u interrupts",
 	      n);
@@ -123,7 +123,7 @@ test_disable(void)
 	check(good && none == 0 && !before && status, "intx-disable",
 	      "%u interrupts, status %u then %u", none, before, status);
 	pci_command(&r->v.pci, 0, PCI_COMMAND_INTX_DISABLE);
-	unsigned n = wait_for(&count, 1, 1000);
+	unsigned n = wait_for(&count, 1, 5000);
 	n = settle(&count);
 	check(as_many(n, 1) && !interrupt_status(r), "intx-enabled-again",
 	      "%u interrupts, status %u", n, interrupt_status(r));
@@ -150,7 +150,7 @@ test_shared(void)
 	acked_at_once = a;
 	held = b;
 	irq_mask(&a->v.irq, false);
-	unsigned n = wait_for(&count, TIMES, 1000);
+	unsigned n = wait_for(&count, TIMES, 5000);
 	n = settle(&count);
 	check(good && as_many(n, TIMES) && !interrupt_status(a) && !interrupt_status(b),
 	      "intx-shared", "%u interrupts, status %u %u", n, interrupt_status(a),
@@ -160,7 +160,7 @@ test_shared(void)
 	acked_at_once = b;
 	held = a;
 	good = io(a) && io(b);
-	n = wait_for(&count, TIMES, 1000);
+	n = wait_for(&count, TIMES, 5000);
 	n = settle(&count);
 	check(good && as_many(n, TIMES), "intx-shared-other-order", "%u interrupts", n);
 	irq_mask(&a->v.irq, true);
@@ -208,7 +208,7 @@ test_message(void)
 	bool good = restart_msix(r, 1);
 
 	for (unsigned i = 1; good && i <= 10; i++)
-		good = io(r) && wait_for(&count, i, 1000) == i;
+		good = io(r) && wait_for(&count, i, 5000) == i;
 	unsigned n = settle(&count);
 	check(good && n == 10 && !interrupt_status(r), "msix", "%u interrupts", n);
 }
@@ -222,7 +222,7 @@ test_not_both(void)
 
 	irq_attach(&r->v.irq, on_intx, NULL);
 	good = io(r) && good;
-	unsigned n = wait_for(&count, 1, 1000);
+	unsigned n = wait_for(&count, 1, 5000);
 	n = settle(&count);
 	check(good && n == 1, "msix-no-intx", "%u interrupts", n);
 	irq_mask(&r->v.irq, true);
@@ -242,7 +242,7 @@ test_vector_mask(void)
 	check(good && none == 0 && pending && !other, "msix-vector-mask",
 	      "%u interrupts, pending %u, of the other vector %u", none, pending, other);
 	pci_msix_mask(&r->v.msix, 1, false);
-	unsigned n = wait_for(&count, 1, 1000);
+	unsigned n = wait_for(&count, 1, 5000);
 	n = settle(&count);
 	pending = pci_msix_pending(&r->v.msix, 1);
 	check(n == 1 && !pending, "msix-delivered-on-unmask", "%u interrupts, pending %u",
@@ -266,7 +266,7 @@ test_function_mask(void)
 	pci_msix_control(&r->v.msix, true, false);
 	none = settle(&count);
 	pci_msix_mask(&r->v.msix, 1, false);
-	unsigned n = wait_for(&count, 1, 1000);
+	unsigned n = wait_for(&count, 1, 5000);
 	n = settle(&count);
 	check(none == 0 && n == 1 && !pci_msix_pending(&r->v.msix, 1), "msix-both-masks",
 	      "%u interrupts, then %u", none, n);
@@ -280,7 +280,7 @@ test_other_message(void)
 
 	pci_msix_set(&r->v.msix, 1, &message2, false);
 	good = io(r) && good;
-	unsigned n = wait_for(&count2, 1, 1000);
+	unsigned n = wait_for(&count2, 1, 5000);
 	check(good && n == 1 && count == 0, "msix-message-changed", "%u new, %u old", n,
 	      count);
 }
@@ -309,7 +309,7 @@ test_config_vector(void)
 	good = r->v.ops->set_vector(&r->v, -1, 0) == 0 && good;
 	r->q.avail->idx = (uint16_t)(r->q.avail->idx + r->q.size + 1);
 	r->v.ops->notify(&r->v, 0);
-	unsigned n = wait_for(&count2, 1, 1000);
+	unsigned n = wait_for(&count2, 1, 5000);
 	check(good && n == 1 && count == 0 && (virtio_status(&r->v) & VIRTIO_NEEDS_RESET),
 	      "msix-config-vector", "%u interrupts, status %x", n, virtio_status(&r->v));
 }
@@ -324,7 +324,7 @@ test_survives_reset(void)
 	good = rng_start(r, 0) && good;
 	virtq_interrupts(&r->q, true);
 	good = r->v.ops->set_vector(&r->v, 0, 1) == 1 && io(r) && good;
-	unsigned n = wait_for(&count, 1, 1000);
+	unsigned n = wait_for(&count, 1, 5000);
 	check(good && n == 1, "msix-table-survives-reset", "%u interrupts", n);
 }
 

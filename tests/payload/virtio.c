@@ -31,7 +31,7 @@ test_pieces(const char *name, uint64_t features)
 	bool good = rng_start(&rng, features);
 	uint8_t *p = rng.buf;
 	const struct vbuf b[3] = { { p, 8 }, { p + 16, 8 }, { p + 32, 8 } };
-	uint64_t t = deadline_ms(1000);
+	uint64_t t = deadline_ms(5000);
 	uint32_t len = 0;
 
 	memset(p, 0, RNG_BUF);

@@ -40,7 +40,7 @@ needs_reset(void)
 static const char *
 judge(const struct attack *a)
 {
-	uint64_t t = deadline_ms(1000);
+	uint64_t t = deadline_ms(5000);
 
 	switch (a->want) {
 	case BREAKS:

@@ -44,7 +44,7 @@ is_random(const uint8_t *p, uint32_t len)
 bool
 rng_take(struct rng *r, unsigned n)
 {
-	uint64_t t = deadline_ms(1000);
+	uint64_t t = deadline_ms(5000);
 	void *p;
 	uint32_t len;
 

@@ -19,7 +19,7 @@ bool rng_find(struct rng *r, const char *transport, unsigned n);
 bool rng_start(struct rng *r, uint64_t features);
 /* Makes one more request. false: the queue is full. */
 bool rng_ask(struct rng *r);
-/* Takes n answers; each must have come within a second and be random. */
+/* Takes n answers; each must come within five seconds and be random. */
 bool rng_take(struct rng *r, unsigned n);
 /* Asks, rings, takes. */
 bool rng_read(struct rng *r);
