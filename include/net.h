@@ -49,7 +49,8 @@ struct net_front_ops {
 struct net_back_ops {
 	/*
 	 * Sends one packet, header first.  0: it is gone, or is lost as packets are;
-	 * -EAGAIN: the back is full, try again at writable().
+	 * -EAGAIN: the back is full, try again at writable().  Any other -errno: it was
+	 * refused, and will be again.
 	 */
 	int (*send)(struct net_back *b, unsigned pair, const struct iovec *iov,
 		    unsigned niov);

@@ -222,8 +222,11 @@ net_limit_ok(struct net_pair *p, enum net_dir dir, uint64_t len)
 static void
 go_on(struct net *net, enum net_dir dir)
 {
+	unsigned first = net->turn[dir]++;
+
+	/* Each time another one comes first: what there is may be enough for one only. */
 	for (unsigned i = 0; i < net->pairs_max; i++) {
-		struct net_pair *p = &net->pair[i];
+		struct net_pair *p = &net->pair[(first + i) % net->pairs_max];
 
 		if (!p->limited[dir])
 			continue;

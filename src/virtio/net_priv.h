@@ -143,6 +143,7 @@ struct net {
 	struct rate_limit *limit[NET_DIRS]; /* one for both, if it is shared */
 	struct rate_limit limits[NET_DIRS];
 	struct reactor_timer limit_timer[NET_DIRS];
+	unsigned turn[NET_DIRS]; /* who comes first when there are tokens */
 	struct reactor_defer ctrl_defer;
 	struct {
 		uint64_t rx_packets, rx_bytes, rx_dropped, rx_filtered;

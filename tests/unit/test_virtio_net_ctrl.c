@@ -505,6 +505,28 @@ pairs_carry_packets_when_they_are_switched_on(void **state)
 }
 
 static void
+pairs_share_a_limit_evenly(void **state)
+{
+	const struct rate_limit_config limit = { .rate_ops = 10, .burst_ops = 1 };
+	struct net_fix *x = *state;
+	unsigned of[2] = { 0 };
+
+	net_fix_make(x, 2, 0, &limit, false);
+	net_drive(x, F_CTRL | F_MRG | F_MQ, 5, NET_RING);
+	assert_int_equal(net_command(x, 4, "\4\0\2\0", 4), OK);
+	for (unsigned i = 0; i < 20; i++) {
+		net_send(x, 1, i, NULL, 12, 60);
+		net_send(x, 3, i, NULL, 12, 60);
+	}
+	fake_reactor_advance(&x->r, 2000000000);
+	fake_reactor_deferred(&x->r);
+	for (unsigned i = 0; i < x->back.ntx; i++)
+		of[x->back.tx[i].pair]++;
+	assert_in_range(of[0] + of[1], 20, 21);
+	assert_in_range(of[0], 9, 12);
+}
+
+static void
 a_back_that_refuses_pairs_keeps_what_there_was(void **state)
 {
 	struct net_fix *x = *state;
@@ -542,6 +564,7 @@ main(void)
 		T(guest_offloads_change_while_it_runs),
 		T(the_control_queue_is_behind_the_pairs_only_with_mq),
 		T(pairs_carry_packets_when_they_are_switched_on),
+		T(pairs_share_a_limit_evenly),
 		T(a_back_that_refuses_pairs_keeps_what_there_was),
 	};
 
