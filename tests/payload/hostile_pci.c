@@ -115,37 +115,66 @@ attack_all_bars(const struct attack *a)
 			pci_bar_move(fn(), i, addr[i]);
 }
 
+/* The registers that were behind [from, from + len) are at to now. */
+static void
+registers_move(struct rng *r, uint64_t from, uint64_t len, uint64_t to)
+{
+	uint64_t *const at[] = { &r->v.common, &r->v.notify, &r->v.isr, &r->v.device };
+
+	for (unsigned k = 0; k < ARRAY_SIZE(at); k++)
+		if (*at[k] >= from && *at[k] < from + len)
+			*at[k] += to - from;
+}
+
 /* Somewhere else, and it works there: the doorbell has come along. */
 static void
-attack_move(const struct attack *a)
+use_elsewhere(unsigned bar, const struct pci_bar *b, uint64_t to)
 {
 	struct rng *r = &victim;
 
+	pci_bar_move(fn(), bar, to);
+	pci_map(to);
+	if (!b->io)
+		registers_move(r, b->addr, b->len, to);
+	else if (r->v.port == b->addr)
+		r->v.port = (uint32_t)to;
+	if (r->v.ops->isr(&r->v) == 0xff || !rng_read(r))
+		attack_failed("it does not work at another place");
+	pci_bar_move(fn(), bar, b->addr);
+	if (!b->io)
+		registers_move(r, to, b->len, b->addr);
+	else if (r->v.port == to)
+		r->v.port = (uint32_t)b->addr;
+}
+
+static void
+attack_move(const struct attack *a)
+{
 	(void)a;
 	for (unsigned i = 0; i < PCI_BARS; i++) {
 		struct pci_bar b;
 		if (!pci_bar(fn(), i, true, &b))
 			continue;
 		/* a free place of the same window: behind what is in use */
-		uint64_t to = b.addr + (b.io ? 0x2000 : b.len * 64);
-		int64_t by = (int64_t)(to - b.addr);
-		uint64_t *const at[] = { &r->v.common, &r->v.notify, &r->v.isr,
-					 &r->v.device };
-		pci_bar_move(fn(), i, to);
-		pci_map(to);
-		for (unsigned k = 0; !b.io && k < ARRAY_SIZE(at); k++)
-			if (*at[k] >= b.addr && *at[k] < b.addr + b.len)
-				*at[k] += (uint64_t)by;
-		if (b.io && r->v.port == b.addr)
-			r->v.port = (uint32_t)to;
-		if (!rng_read(r))
-			attack_failed("it does not work at another place");
-		pci_bar_move(fn(), i, b.addr);
-		for (unsigned k = 0; !b.io && k < ARRAY_SIZE(at); k++)
-			if (*at[k] >= to && *at[k] < to + b.len)
-				*at[k] -= (uint64_t)by;
-		if (b.io && r->v.port == to)
-			r->v.port = (uint32_t)b.addr;
+		use_elsewhere(i, &b, b.addr + (b.io ? 0x2000 : b.len * 64));
+		i += b.wide;
+	}
+}
+
+/*
+ * Directly below the ECAM are the pages that are read without exits, and nobody's BAR is
+ * in the last of them: one that comes there must not be read as one of those.
+ */
+static void
+attack_images(const struct attack *a)
+{
+	(void)a;
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		struct pci_bar b;
+		if (!pci_bar(fn(), i, true, &b))
+			continue;
+		if (!b.io)
+			use_elsewhere(i, &b, pci_ecam() - b.len);
 		i += b.wide;
 	}
 }
@@ -408,6 +437,7 @@ static const struct attack attacks[] = {
 	BARS("at-the-end", AT_END),
 	ROW("bars-all-at-one-place", attack_all_bars, 0),
 	ROW("bars-elsewhere", attack_move, 0),
+	ROW("bars-over-images", attack_images, 0),
 	{ 0 },
 };
 
