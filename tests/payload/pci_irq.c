@@ -97,8 +97,8 @@ test_level(void)
 	good = io(r) && good;
 	unsigned n = wait_for(&count, TIMES, 5000);
 	irq_mask(&r->v.irq, true);
-	check(good && n == TIMES && !interrupt_status(r), "intx-level", "%u interrupts",
-	      n);
+	check(good && as_many(n, TIMES) && !interrupt_status(r), "intx-level",
+	      "%u interrupts", n);
 	irq_mask(&r->v.irq, false);
 	n = settle(&count);
 	check(as_many(n, TIMES), "intx-ends-with-isr", "%u interrupts", n);
