@@ -4,6 +4,7 @@
 # (LKVM=, LKVM_ARM64=).
 
 BENCH_GUESTS := $(PAYLOAD_DIR)/bench/launch.elf $(PAYLOAD_DIR)/bench/exit.elf $(PAYLOAD_DIR)/bench/irq.elf
+IO_GUESTS := $(PAYLOAD_DIR)/bench/blk.elf $(PAYLOAD_DIR)/bench/net.elf
 
 $(PAYLOAD_DIR)/bench/%.c.o: bench/guest/%.c $(PAYLOAD_DIR)/flags
 	@mkdir -p $(@D)
@@ -27,7 +28,13 @@ $(B)/bench/disk_ways: $(B)/bench/disk_ways.o $(LIB)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
-.SECONDARY: $(B)/bench/floor.o $(B)/bench/launch.o $(BENCH_GUESTS:.elf=.c.o) $(PAYLOAD_DIR)/bench/pad.S.o
+# Plain programs, to measure devices against.
+$(B)/bench/disk_host: $(B)/bench/disk_host.o
+	@echo "  LD      $@"
+	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $< -luring
+
+.SECONDARY: $(B)/bench/floor.o $(B)/bench/launch.o $(B)/bench/disk_host.o $(B)/bench/tap_host.o \
+	$(BENCH_GUESTS:.elf=.c.o) $(IO_GUESTS:.elf=.c.o) $(PAYLOAD_DIR)/bench/pad.S.o
 .PHONY: bench bench-boot bench-idle bench-programs
 bench-programs: $(B)/bench/floor $(B)/bench/launch $(BENCH_GUESTS)
 bench: $(B)/vmm bench-programs
@@ -36,6 +43,17 @@ bench: $(B)/vmm bench-programs
 	$(Q)bench/idle --vmm $(B)/vmm --guest $(PAYLOAD_DIR)/bench/launch.elf
 bench-idle: all $(PAYLOAD_DIR)/bench/launch.elf
 	$(Q)bench/idle --vmm $(B)/vmm --guest $(PAYLOAD_DIR)/bench/launch.elf
+
+# Disk and network beside a plain program: build/bench/io.json and an SVG for each.  A row
+# again: BENCH_ARGS="--match 'O_DIRECT read'".  `make bench-plots` puts the SVGs of the last
+# run where the README shows them.
+.PHONY: bench-io bench-plots
+bench-io: $(B)/vmm $(B)/bench/disk_host $(B)/bench/tap_host $(IO_GUESTS)
+	$(Q)bench/io --vmm $(B)/vmm --programs $(B)/bench --guests $(PAYLOAD_DIR)/bench $(BENCH_ARGS)
+bench-plots:
+	$(Q)mkdir -p doc/plots
+	$(Q)cp -v $(wildcard build/bench/*.svg build/bench/*/*.svg) doc/plots/
+
 bench-boot:
 	$(Q)$(MAKE) --no-print-directory ARCH=x86_64 build/x86_64/vmm build/x86_64/bench/launch
 	$(Q)$(MAKE) --no-print-directory ARCH=arm64 build/arm64/vmm build/arm64/bench/launch
