@@ -59,9 +59,10 @@ bench-boot:
 	$(Q)$(MAKE) --no-print-directory ARCH=arm64 build/arm64/vmm build/arm64/bench/launch
 	$(Q)bench/boot $(if $(LKVM),--lkvm $(LKVM)) $(if $(LKVM_ARM64),--lkvm-arm64 $(LKVM_ARM64)) $(BENCH_ARGS)
 
-# Exits to user space of a boot, beside the peers: LKVM=path (static); BENCH_ARGS="--arch arm64".
-.PHONY: bench-exits
-bench-exits:
-	$(Q)$(MAKE) --no-print-directory ARCH=x86_64 build/x86_64/vmm
-	$(Q)$(MAKE) --no-print-directory ARCH=arm64 build/arm64/vmm
-	$(Q)bench/exits $(if $(LKVM),--lkvm $(LKVM)) $(if $(LKVM_ARM64),--lkvm-arm64 $(LKVM_ARM64)) $(BENCH_ARGS)
+# On emulated hosts: exits to user space of a boot, fio and iperf3, beside the peers.
+# LKVM=path (static); BENCH_ARGS="--arch arm64".
+.PHONY: bench-exits bench-lab
+bench-exits bench-lab:
+	$(Q)$(MAKE) --no-print-directory ARCH=x86_64 all
+	$(Q)$(MAKE) --no-print-directory ARCH=arm64 all
+	$(Q)bench/$(@:bench-%=%) $(if $(LKVM),--lkvm $(LKVM)) $(if $(LKVM_ARM64),--lkvm-arm64 $(LKVM_ARM64)) $(BENCH_ARGS)
