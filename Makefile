@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-# The two commands of the README are `make run` and `make check`.
+# The commands of the README are `make run`, `make run-debian` and `make check`.
 #
 #   make [ARCH=x86_64|arm64] [SAN=asan|tsan] [CC=clang] [V=1]
 #
@@ -149,9 +149,15 @@ fuzz fuzz-smoke:
 
 # ---- what a person calls ----
 
-.PHONY: run check lint install cover
+.PHONY: run run-debian image check lint install cover
 run:
 	$(Q)scripts/run
+# A Debian root disk; a system on a copy of it.
+image:
+	$(Q)scripts/deps run
+	$(Q)scripts/image $(ARCH)
+run-debian:
+	$(Q)scripts/run --arch $(ARCH) --debian
 check:
 	$(Q)scripts/check
 lint:
