@@ -61,6 +61,13 @@ struct rate_limit {
 void rate_limit_init(struct rate_limit *rl, const struct rate_limit_config *cfg,
 		     uint64_t now_ns);
 
+/* Is there any limit?  Without one nobody need look at the clock. */
+static inline bool
+rate_limit_is_on(const struct rate_limit *rl)
+{
+	return rl->bytes.rate != 0 || rl->ops.rate != 0;
+}
+
 /* Takes from both, or from none. */
 bool rate_limit_take(struct rate_limit *rl, uint64_t bytes, uint64_t ops,
 		     uint64_t now_ns);

@@ -210,6 +210,9 @@ bool
 net_limit_ok(struct net_pair *p, enum net_dir dir, uint64_t len)
 {
 	struct net *net = p->net;
+
+	if (!rate_limit_is_on(net->limit[dir]))
+		return true;
 	uint64_t now = reactor_now_ns(net->r);
 	uint64_t at = rate_limit_ready_ns(net->limit[dir], len, 1, now);
 
@@ -217,6 +220,13 @@ net_limit_ok(struct net_pair *p, enum net_dir dir, uint64_t len)
 	if (at > now)
 		reactor_timer_set(net->r, &net->limit_timer[dir], at);
 	return at <= now;
+}
+
+void
+net_limit_charge(struct net *net, enum net_dir dir, uint64_t len)
+{
+	if (rate_limit_is_on(net->limit[dir]))
+		rate_limit_charge(net->limit[dir], len, 1, reactor_now_ns(net->r));
 }
 
 static void

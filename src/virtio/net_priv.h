@@ -191,6 +191,8 @@ bool net_hdr_ok(const struct net_hdr *hdr, unsigned allowed);
 
 /* False: the packet has to wait for tokens, a timer is set. */
 bool net_limit_ok(struct net_pair *p, enum net_dir dir, uint64_t len);
+/* Takes the tokens of what has been moved. */
+void net_limit_charge(struct net *net, enum net_dir dir, uint64_t len);
 
 /* Cuts n bytes off the beginning of pieces; how many are gone as a whole. */
 unsigned net_iov_cut(struct iovec *iov, unsigned niov, size_t n);

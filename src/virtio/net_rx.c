@@ -304,7 +304,7 @@ receive(struct net_pair *p)
 	size_t len = n < (ssize_t)sizeof(hdr) ? 0 : (size_t)n - sizeof(hdr);
 	if (!is_welcome(p, &hdr, len))
 		return true;
-	rate_limit_charge(net->limit[NET_RX], len, 1, reactor_now_ns(net->r));
+	net_limit_charge(net, NET_RX, len);
 	deliver(p, &hdr, len);
 	return true;
 }

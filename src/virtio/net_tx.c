@@ -69,7 +69,7 @@ send_one(struct net_pair *p, const struct vq_chain *c)
 		net->stat.tx_dropped++;
 		return 0;
 	}
-	rate_limit_charge(net->limit[NET_TX], len, 1, reactor_now_ns(net->r));
+	net_limit_charge(net, NET_TX, len);
 	net->stat.tx_packets++;
 	net->stat.tx_bytes += len;
 	return 0;
