@@ -21,6 +21,9 @@ enum {
 	URING_FILES = 256, /* the kernel wants it below RLIMIT_NOFILE */
 	/* What a length of io_uring can hold, and a multiple of any block. */
 	LEN_MAX = 1 << 30,
+	/* What comes from the page cache is copied while we submit.  After this much of it
+	 * others have their turn, and who waits for what is complete gets it. */
+	COPY_MAX = 32 << 10,
 };
 
 struct uring {
@@ -28,6 +31,7 @@ struct uring {
 	struct ev_loop *loop;
 	ev_io io;
 	unsigned queued;         /* since the last submit */
+	uint64_t copying;        /* bytes of those that the kernel may copy at once */
 	unsigned inflight;       /* queued or submitted, not completed */
 	struct op_queue waiting; /* for room in the ring */
 	bool files;              /* there is a table of files: a file's place is its fd */
@@ -117,16 +121,29 @@ prepare(struct uring *u, struct io_uring_sqe *sqe, struct reactor_op *op)
 	io_uring_sqe_set_data(sqe, op);
 }
 
+static uint64_t
+bytes_of(const struct reactor_op *op)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < op->niov; i++)
+		n += op->iov[i].iov_len;
+	return n;
+}
+
 /* Never more in flight than the completion queue holds: none overflows. */
 static void
 fill(struct uring *u)
 {
-	while (u->waiting.first && u->inflight < URING_ENTRIES) {
+	while (u->waiting.first && u->inflight < URING_ENTRIES && u->copying < COPY_MAX) {
 		struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
 
 		if (!sqe)
 			return;
-		prepare(u, sqe, op_queue_take(&u->waiting));
+		struct reactor_op *op = op_queue_take(&u->waiting);
+		prepare(u, sqe, op);
+		if (op->cached)
+			u->copying += bytes_of(op);
 		u->queued++;
 		u->inflight++;
 	}
@@ -152,6 +169,8 @@ submit(struct uring *u)
 		u->queued -= (unsigned)rc;
 	else
 		assert(rc == -EAGAIN || rc == -EBUSY || rc == -EINTR);
+	if (u->queued == 0)
+		u->copying = 0;
 }
 
 unsigned
@@ -176,6 +195,8 @@ uring_wait(struct uring *u)
 
 	if (rc > 0)
 		u->queued -= (unsigned)rc;
+	if (u->queued == 0)
+		u->copying = 0;
 	reap(u);
 	return true;
 }

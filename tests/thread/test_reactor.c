@@ -474,6 +474,69 @@ test_more_operations_than_the_ring_holds_are_all_done(void **state)
 	reactor_free(r);
 }
 
+struct told {
+	struct reactor_defer defer;
+	struct reactor *r;
+	unsigned left, left_when_told;
+};
+
+struct told_op {
+	struct reactor_op op;
+	struct told *t;
+};
+
+static void
+on_told(struct reactor_defer *d)
+{
+	struct told *t = container_of(d, struct told, defer);
+
+	if (t->left_when_told == 0)
+		t->left_when_told = t->left;
+}
+
+static void
+on_copied(struct reactor_op *op, int res)
+{
+	struct told *t = container_of(op, struct told_op, op)->t;
+
+	assert_int_equal(res, 4096);
+	reactor_defer(t->r, &t->defer);
+	if (--t->left == 0)
+		reactor_stop(t->r);
+}
+
+/* They are done while they are submitted: what is told of at the end of a pass would
+ * have to wait for all of them. */
+static void
+test_the_first_copies_are_told_of_before_the_last_is_made(void **state)
+{
+	enum { OPS = 64 };
+	static struct told_op f[OPS];
+	static char buf[4096];
+	struct iovec iov = { buf, sizeof(buf) };
+	struct told t = { .defer = { .cb = on_told }, .r = make_reactor(), .left = OPS };
+	int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	for (unsigned i = 0; i < OPS; i++) {
+		f[i] = (struct told_op){
+			.op = { .done = on_copied,
+				.code = REACTOR_READV,
+				.way = REACTOR_RING,
+				.cached = true,
+				.fd = fd,
+				.iov = &iov,
+				.niov = 1 },
+			.t = &t,
+		};
+		reactor_submit(t.r, &f[i].op);
+	}
+	reactor_run(t.r);
+	assert_in_range(t.left_when_told, OPS / 2, OPS - 1);
+	close(fd);
+	reactor_free(t.r);
+}
+
 /* ---- waiting for operations ---- */
 
 struct chained {
@@ -625,6 +688,8 @@ main(void)
 			test_file_operations_complete_with_what_the_system_call_would_say),
 		cmocka_unit_test(test_a_hole_is_punched_and_a_vector_is_read_in_order),
 		cmocka_unit_test(test_more_operations_than_the_ring_holds_are_all_done),
+		cmocka_unit_test(
+			test_the_first_copies_are_told_of_before_the_last_is_made),
 		cmocka_unit_test(
 			test_waiting_ends_when_nothing_is_in_flight_whatever_done_starts),
 		cmocka_unit_test(test_done_may_wait_for_the_others),
