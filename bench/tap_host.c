@@ -3,13 +3,14 @@
  * What a plain program gets from a tap interface, and the other end for it and for a guest:
  *
  *	tap_host tx IF LEN MS	writes packets to the tap, as bench/guest/net.c sends them
- *	tap_host rx IF LEN MS	reads what comes
+ *	tap_host rx IF LEN N	reads N packets, that lie in the tap before it begins
  *	tap_host ping IF LEN MS	writes one, waits for one
- *	tap_host source IF LEN	sends packets out of the interface until it is killed
- *	tap_host pong IF LEN	sends back what comes in
+ *	tap_host fill IF LEN N	puts N packets into the queue of the interface
+ *	tap_host pong IF LEN	sends back what comes in, until it is killed
  *
  * The first three are what has the tap open, with the virtio header before each packet; the
  * others are on the host's side of it, by packet sockets.  What nobody takes the host drops.
+ * No more than two threads ever want a CPU at once, so that two CPUs are enough.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -148,17 +149,10 @@ run_tx(struct bench *b, uint64_t end)
 }
 
 static void
-run_rx(struct bench *b, uint64_t end)
+run_rx(struct bench *b, uint64_t n)
 {
-	while (now_ns() < end) {
-		unsigned n = 0;
-
-		while (n < BATCH && receive(b))
-			n++;
-		b->packets += n;
-		if (n < BATCH)
-			wait_for_one(b, LATE_MS);
-	}
+	while (b->packets < n && receive(b))
+		b->packets++;
 }
 
 static void
@@ -180,6 +174,18 @@ by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+static void
+result(struct bench *b, uint64_t t0, uint64_t c0)
+{
+	uint64_t ns = now_ns() - t0, cpu = cpu_ns() - c0;
+	unsigned n = b->packets < SAMPLES_MAX ? (unsigned)b->packets : SAMPLES_MAX;
+
+	qsort(b->sample, n, sizeof(b->sample[0]), by_value);
+	printf("result ops %llu ns %llu median %u p99 %u cpu %llu\n",
+	       (unsigned long long)b->packets, (unsigned long long)ns, b->sample[n / 2],
+	       b->sample[n * 99ull / 100], (unsigned long long)cpu);
+}
+
 static int
 measure(struct bench *b, void (*run)(struct bench *, uint64_t), uint64_t ms)
 {
@@ -188,12 +194,7 @@ measure(struct bench *b, void (*run)(struct bench *, uint64_t), uint64_t ms)
 	b->packets = 0;
 	uint64_t c0 = cpu_ns(), t0 = now_ns();
 	run(b, t0 + ms * 1000000);
-	uint64_t ns = now_ns() - t0, cpu = cpu_ns() - c0;
-	unsigned n = b->packets < SAMPLES_MAX ? (unsigned)b->packets : SAMPLES_MAX;
-	qsort(b->sample, n, sizeof(b->sample[0]), by_value);
-	printf("result ops %llu ns %llu median %u p99 %u cpu %llu\n",
-	       (unsigned long long)b->packets, (unsigned long long)ns, b->sample[n / 2],
-	       b->sample[n * 99ull / 100], (unsigned long long)cpu);
+	result(b, t0, c0);
 	return 0;
 }
 
@@ -221,20 +222,24 @@ open_socket(const char *name, unsigned type)
 	return fd;
 }
 
-/* Until it is killed.  What does not fit into the tap's queue is dropped. */
 static int
-source(struct bench *b)
+fill(struct bench *b, int fd, uint64_t n)
 {
-	struct iovec iov = { b->packet, b->len };
-	struct mmsghdr msg[BATCH];
-
-	memset(msg, 0, sizeof(msg));
 	memcpy(b->packet, head, ETH);
-	for (unsigned i = 0; i < BATCH; i++)
-		msg[i].msg_hdr = (struct msghdr){ .msg_iov = &iov, .msg_iovlen = 1 };
-	for (;;)
-		if (sendmmsg(b->fd, msg, BATCH, 0) < 0 && errno != ENOBUFS)
-			die("send");
+	for (; n > 0; n--)
+		if (send(fd, b->packet, b->len, 0) < 0)
+			die("the queue is too short");
+	return 0;
+}
+
+static int
+measure_rx(struct bench *b, const char *name, uint64_t n)
+{
+	fill(b, open_socket(name, 0), n);
+	uint64_t c0 = cpu_ns(), t0 = now_ns();
+	run_rx(b, n);
+	result(b, t0, c0);
+	return 0;
 }
 
 static int
@@ -255,23 +260,23 @@ main(int argc, char **argv)
 
 	if (argc < 4)
 		goto usage;
+	char m = argv[1][0];
+	uint64_t n = argc > 4 ? strtoull(argv[4], NULL, 10) : 0;
 	b.len = strtoul(argv[3], NULL, 10);
 	if (b.len < ETH || b.len > LEN_MAX)
 		goto usage;
-	if (!strcmp(argv[1], "source") || !strcmp(argv[1], "pong")) {
-		bool echo = argv[1][0] == 'p';
-		b.fd = open_socket(argv[2], echo ? TYPE : 0);
-		return echo ? pong(&b) : source(&b);
+	if (!strcmp(argv[1], "pong")) {
+		b.fd = open_socket(argv[2], TYPE);
+		return pong(&b);
 	}
 	if (argc != 5)
 		goto usage;
+	if (!strcmp(argv[1], "fill"))
+		return fill(&b, open_socket(argv[2], 0), n);
 	b.fd = open_tap(argv[2]);
-	char m = argv[1][0];
-	return measure(&b,
-		       m == 't'   ? run_tx
-		       : m == 'r' ? run_rx
-				  : run_ping,
-		       strtoull(argv[4], NULL, 10));
+	if (!strcmp(argv[1], "rx"))
+		return measure_rx(&b, argv[2], n);
+	return measure(&b, m == 't' ? run_tx : run_ping, n);
 usage:
 	fprintf(stderr, "usage: see tap_host.c\n");
 	return 2;

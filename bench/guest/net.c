@@ -3,10 +3,10 @@
  * The guest of the network benchmark, as plain as tap_host.c on the host is.
  *
  *	mode=tx		sends packets of len= bytes; above 1514, segments for the host to cut
- *	mode=rx		takes what comes
+ *	mode=rx		takes n= packets, that lie in the tap before it offers buffers
  *	mode=ping	sends one, waits for one
  *
- * for ms=.  The driver runs in user mode and polls, as in blk.c; the doorbell of what is sent
+ * for ms=, but for rx.  The driver runs in user mode and polls, as in blk.c; the doorbell of what is sent
  * is rung for at most BATCH packets.
  */
 #include "sample.h"
@@ -23,8 +23,9 @@ enum { IP = HDR + ETH, TCP = IP + 20, PAYLOAD = TCP + 20 };
 struct bench {
 	struct virtq rx, tx;
 	uint8_t *packet; /* with its header */
+	uint8_t *rx_buf; /* one for each descriptor */
 	uint32_t len;
-	uint64_t hz, ms;
+	uint64_t hz, ms, wanted;
 	/* results */
 	uint64_t packets, cycles, kicks;
 	uint32_t median, p99;
@@ -115,30 +116,41 @@ run_tx(void *arg)
 	}
 }
 
+static bool
+offer(struct bench *b, void *p)
+{
+	const struct vbuf buf = { p, RX_BUF };
+
+	return virtq_add(&b->rx, &buf, 0, 1, p);
+}
+
 /* Takes a packet and offers its buffer again. */
 static bool
 receive(struct bench *b)
 {
 	void *p;
 
-	if (!virtq_take(&b->rx, &p, NULL))
-		return false;
-	const struct vbuf buf = { p, RX_BUF };
-	return virtq_add(&b->rx, &buf, 0, 1, p);
+	return virtq_take(&b->rx, &p, NULL) && offer(b, p);
 }
 
+/* Offers as many buffers as there are packets, so that none is left over. */
 static void
 run_rx(void *arg)
 {
 	struct bench *b = arg;
-	uint64_t start = tsc(), now = start, end = start + b->hz / 1000 * b->ms;
+	uint64_t start = tsc(), now = start, end = start + HANG_S * b->hz, offered = 0;
+	void *p;
 
 	b->packets = b->kicks = 0;
-	while (now < end) {
+	for (; offered < b->rx.size; offered++)
+		offer(b, b->rx_buf + offered * RX_BUF);
+	b->kicks += virtq_kick(&b->rx);
+	while (b->packets < b->wanted && now < end) {
 		unsigned n = 0;
 
-		while (n < BATCH && receive(b))
-			n++;
+		for (; n < BATCH && virtq_take(&b->rx, &p, NULL); n++)
+			if (offered < b->wanted && offer(b, p))
+				offered++;
 		b->packets += n;
 		if (n > 0)
 			b->kicks += virtq_kick(&b->rx);
@@ -189,13 +201,8 @@ start(struct bench *b)
 static void
 offer_all(struct bench *b)
 {
-	for (unsigned i = 0; i < b->rx.size; i++) {
-		uint8_t *p = ram_alloc(RX_BUF, RX_BUF);
-		const struct vbuf buf = { p, RX_BUF };
-
-		(void)virtq_add(&b->rx, &buf, 0, 1, p);
-	}
-	virtio_ready(&v);
+	for (unsigned i = 0; i < b->rx.size; i++)
+		offer(b, b->rx_buf + i * RX_BUF);
 	virtq_kick(&b->rx);
 }
 
@@ -217,9 +224,14 @@ payload_main(void)
 		return;
 	}
 	make_packet(&b);
-	offer_all(&b);
-	b.ms = cmdline_num("warm", 30);
-	user_run(run, &b);
+	b.rx_buf = ram_alloc(b.rx.size * RX_BUF, RX_BUF);
+	b.wanted = cmdline_num("n", 10000);
+	virtio_ready(&v);
+	if (run != run_rx) {
+		offer_all(&b);
+		b.ms = cmdline_num("warm", 30);
+		user_run(run, &b);
+	}
 	b.ms = cmdline_num("ms", 250);
 	say("go");
 	(void)uart_getc(10000);
