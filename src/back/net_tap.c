@@ -31,7 +31,11 @@
 #define TUN_F_USO6 0x40
 #endif
 
-enum { PIECES_MAX = 1024 }; /* UIO_MAXIOV */
+enum {
+	PIECES_MAX = 1024, /* UIO_MAXIOV */
+	/* Up to this a packet is copied once more: a vector costs the kernel more than that. */
+	COPY_MAX = 4096,
+};
 
 struct tap;
 
@@ -105,6 +109,30 @@ on_gone(struct reactor_defer *d)
 		t->back.front->link(t->back.dev);
 }
 
+static uint64_t
+len_of(const struct iovec *iov, unsigned niov)
+{
+	uint64_t len = 0;
+
+	for (unsigned i = 0; i < niov; i++)
+		len += iov[i].iov_len;
+	return len;
+}
+
+static ssize_t
+write_packet(int fd, const struct iovec *iov, unsigned niov)
+{
+	uint8_t buf[COPY_MAX], *p = buf;
+
+	if (len_of(iov, niov) > sizeof(buf))
+		return writev(fd, iov, (int)niov);
+	for (unsigned i = 0; i < niov; i++) {
+		memcpy(p, iov[i].iov_base, iov[i].iov_len);
+		p += iov[i].iov_len;
+	}
+	return write(fd, buf, (size_t)(p - buf));
+}
+
 static int
 tap_send(struct net_back *b, unsigned pair, const struct iovec *iov, unsigned niov)
 {
@@ -114,7 +142,7 @@ tap_send(struct net_back *b, unsigned pair, const struct iovec *iov, unsigned ni
 	if (!b->info.link)
 		return -ENETDOWN;
 	do
-		n = writev(t->queue[pair].io.fd, iov, (int)niov);
+		n = write_packet(t->queue[pair].io.fd, iov, niov);
 	while (n < 0 && errno == EINTR);
 	if (n >= 0)
 		return 0;
@@ -125,6 +153,36 @@ tap_send(struct net_back *b, unsigned pair, const struct iovec *iov, unsigned ni
 	return -err;
 }
 
+/* Up to len bytes, or len + 1 and nothing in the pieces. */
+static ssize_t
+read_copied(int fd, const struct iovec *iov, size_t len)
+{
+	uint8_t buf[COPY_MAX + 1];
+	const uint8_t *p = buf;
+	ssize_t n = read(fd, buf, len + 1);
+	size_t left = n > 0 && (size_t)n <= len ? (size_t)n : 0;
+
+	for (; left > 0; iov++) {
+		size_t m = iov->iov_len < left ? iov->iov_len : left;
+
+		memcpy(iov->iov_base, p, m);
+		p += m;
+		left -= m;
+	}
+	return n;
+}
+
+static ssize_t
+read_pieces(int fd, const struct iovec *iov, unsigned niov)
+{
+	struct iovec more[PIECES_MAX];
+	uint8_t byte;
+
+	memcpy(more, iov, niov * sizeof(*iov));
+	more[niov] = (struct iovec){ .iov_base = &byte, .iov_len = 1 };
+	return readv(fd, more, (int)niov + 1);
+}
+
 /*
  * A packet that is longer than there is room is cut without a word: one byte more tells.
  * -EMSGSIZE then.
@@ -132,18 +190,12 @@ tap_send(struct net_back *b, unsigned pair, const struct iovec *iov, unsigned ni
 static ssize_t
 read_packet(int fd, const struct iovec *iov, unsigned niov)
 {
-	struct iovec more[PIECES_MAX];
-	uint64_t len = 0;
-	uint8_t byte;
+	uint64_t len = len_of(iov, niov);
 	ssize_t n;
 
-	for (unsigned i = 0; i < niov; i++)
-		len += iov[i].iov_len;
 	if (len >= NET_HDR_LEN + NET_PACKET_MAX || niov >= PIECES_MAX)
 		return readv(fd, iov, (int)niov);
-	memcpy(more, iov, niov * sizeof(*iov));
-	more[niov] = (struct iovec){ .iov_base = &byte, .iov_len = 1 };
-	n = readv(fd, more, (int)niov + 1);
+	n = len <= COPY_MAX ? read_copied(fd, iov, len) : read_pieces(fd, iov, niov);
 	if (n >= 0 && (uint64_t)n > len) {
 		errno = EMSGSIZE;
 		return -1;

@@ -302,11 +302,11 @@ a_packet_that_does_not_fit_is_dropped_and_the_next_one_is_not(void **state)
 	assert_memory_equal(got, frame, 500);
 }
 
-/* A TCP segment of 4000 bytes that the host leaves to us to cut. */
+/* A TCP segment of 8000 bytes that the host leaves to us to cut. */
 static void
 host_sends_segment(struct fix *x)
 {
-	enum { HEADERS = 14 + 20 + 20, LEN = HEADERS + 4000 };
+	enum { HEADERS = 14 + 20 + 20, LEN = HEADERS + 8000 };
 	static uint8_t f[LEN];
 	const struct virtio_net_hdr hdr = {
 		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
@@ -347,16 +347,18 @@ segments_come_whole_or_cut_as_the_guest_has_it(void **state)
 									NET_OFFLOAD_TSO4),
 			 0);
 	host_sends_segment(x);
-	assert_int_equal(we_receive(x, hdr, got, sizeof(got)), 4054);
+	assert_int_equal(we_receive(x, hdr, got, sizeof(got)), 8054);
 	assert_int_equal(hdr[0], VIRTIO_NET_HDR_F_NEEDS_CSUM);
 	assert_int_equal(hdr[1], VIRTIO_NET_HDR_GSO_TCPV4);
 	assert_int_equal(le16_get(hdr + 4), 1400);
+	host_sends_segment(x);
+	assert_int_equal(we_receive(x, hdr, got, 8053), -EMSGSIZE);
 
 	assert_int_equal(x->back->ops->set_rx_offloads(x->back, 0), 0);
 	host_sends_segment(x);
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 6; i++) {
 		assert_int_equal(we_receive(x, hdr, got, sizeof(got)),
-				 i < 2 ? 1454 : 1254);
+				 i < 5 ? 1454 : 1054);
 		assert_int_equal(hdr[0] & VIRTIO_NET_HDR_F_NEEDS_CSUM, 0);
 		assert_int_equal(hdr[1], 0);
 	}
