@@ -6,6 +6,9 @@
  * operation is submitted, whose ring fd is an ordinary source in the loop.
  * Nobody outside src/reactor/ includes their headers.
  *
+ * After an event the loop looks for the next one for a bounded and adaptive time (spin.h)
+ * before it sleeps.  An idle machine uses no CPU.
+ *
  * Watchers are intrusive: the caller owns the struct, zeroes it before its first
  * use and keeps it alive until it is stopped.  A callback may start and stop any
  * watcher, its own included, and may free the struct of a stopped one.

@@ -30,8 +30,11 @@ struct reactor {
 	struct reactor_defer *deferred; /* in the order in which they came */
 	struct reactor_defer **deferred_end;
 	struct spin spin;
+	struct spin io_spin;
 	bool stopped;
 	bool busy;     /* the last pass ended with work from a poll source */
+	bool fired;    /* a file descriptor had an event in this pass */
+	bool io_busy;  /* so it was in the last pass, or a file operation was done */
 	bool once;     /* the caller looks at what happened, before we sleep */
 	bool happened; /* in this pass */
 	ev_io kick_io;
@@ -62,7 +65,7 @@ io_cb(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct reactor_io *io = container_of((void *)w, struct reactor_io, priv);
 
-	(void)loop;
+	((struct reactor *)ev_userdata(loop))->fired = true;
 	io->cb(io, ((revents & EV_READ) ? REACTOR_READ : 0u) |
 			   ((revents & EV_WRITE) ? REACTOR_WRITE : 0u));
 }
@@ -299,6 +302,28 @@ spin_for_work(struct reactor *r)
 	return met;
 }
 
+/*
+ * Looks for events for a while instead of sleeping: a guest that was just answered
+ * goes on at once, and a wake-up costs it more than we spend here.
+ */
+static bool
+spin_for_events(struct reactor *r)
+{
+	uint32_t budget = r->io_busy ? spin_budget(&r->io_spin) : 0;
+	uint64_t end;
+	bool met;
+
+	if (budget == 0)
+		return false;
+	end = spin_now_ns() + budget;
+	do {
+		ev_run(r->loop, EVRUN_NOWAIT);
+		met = r->fired || r->deferred || poll_all(r);
+	} while (!met && !r->stopped && spin_now_ns() < end);
+	spin_result(&r->io_spin, met);
+	return met;
+}
+
 static void
 sleep_until_event(struct reactor *r)
 {
@@ -322,6 +347,7 @@ pass(struct reactor *r, bool wait)
 {
 	/* Work is likely to come when there was some just now. */
 	r->happened = false;
+	r->fired = false;
 	bool worked = poll_all(r) || (r->busy && spin_for_work(r));
 
 	for (unsigned i = 0; worked && i < POLLS_PER_LOOP && !r->stopped; i++)
@@ -329,10 +355,11 @@ pass(struct reactor *r, bool wait)
 	r->busy = worked;
 	bool sleep = push_ops(r) && wait && !worked && !r->stopped &&
 		     !(r->once && r->happened);
-	if (sleep)
-		sleep_until_event(r);
-	else
+	if (!sleep)
 		ev_run(r->loop, EVRUN_NOWAIT);
+	else if (!spin_for_events(r))
+		sleep_until_event(r);
+	r->io_busy = r->fired || r->deferred;
 	run_deferred(r);
 	push_ops(r);
 }
@@ -414,8 +441,10 @@ reactor_new(struct reactor **ret)
 	}
 	ev_io_init(&r->kick_io, kick_cb, r->kick_fd, EV_READ);
 	ev_io_start(r->loop, &r->kick_io);
+	ev_set_userdata(r->loop, r);
 	ops_init(&r->ops, r, r->loop);
 	spin_init(&r->spin, spin_is_futile());
+	spin_init(&r->io_spin, r->spin.never);
 	/*
 	 * On one CPU each posted write would wake us, and waking preempts the vCPU: two
 	 * switches for nothing.  A batch task does not preempt who wakes it; it runs

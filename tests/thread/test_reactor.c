@@ -296,6 +296,38 @@ test_an_idle_reactor_with_a_poll_source_uses_no_cpu(void **state)
 	reactor_free(c.r);
 }
 
+/* After an event it stays awake for the next, but not for long. */
+static void
+test_a_reactor_that_had_an_event_is_idle_again_soon(void **state)
+{
+	struct pipe_reader p = { .r = make_reactor() };
+	struct ticker k = { .t.cb = on_last_tick, .r = p.r };
+	struct rusage before, after;
+	unsigned order = 0;
+	int fd[2];
+
+	(void)state;
+	k.order = &order;
+	assert_int_equal(pipe(fd), 0);
+	p.io = (struct reactor_io){ .cb = on_pipe, .fd = fd[0] };
+	reactor_io_start(p.r, &p.io, REACTOR_READ);
+	assert_int_equal(write(fd[1], "a", 1), 1);
+	reactor_timer_set(p.r, &k.t, reactor_now_ns(p.r) + 300000000);
+	getrusage(RUSAGE_THREAD, &before);
+	reactor_run(p.r);
+	getrusage(RUSAGE_THREAD, &after);
+	assert_int_equal(p.calls, 1);
+	assert_true((after.ru_utime.tv_sec - before.ru_utime.tv_sec +
+		     after.ru_stime.tv_sec - before.ru_stime.tv_sec) *
+				    1000000 +
+			    after.ru_utime.tv_usec - before.ru_utime.tv_usec +
+			    after.ru_stime.tv_usec - before.ru_stime.tv_usec <
+		    100000);
+	close(fd[0]);
+	close(fd[1]);
+	reactor_free(p.r);
+}
+
 /* ---- io_uring ---- */
 
 struct file_op {
@@ -684,6 +716,7 @@ main(void)
 		cmocka_unit_test(
 			test_no_kick_is_lost_whether_the_reactor_sleeps_or_spins),
 		cmocka_unit_test(test_an_idle_reactor_with_a_poll_source_uses_no_cpu),
+		cmocka_unit_test(test_a_reactor_that_had_an_event_is_idle_again_soon),
 		cmocka_unit_test(
 			test_file_operations_complete_with_what_the_system_call_would_say),
 		cmocka_unit_test(test_a_hole_is_punched_and_a_vector_is_read_in_order),
