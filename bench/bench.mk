@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 # `make bench` (FIRECRACKER=path to measure beside; kvmtool cannot start the guests, which
-# are ELF files with a PVH entry), `make bench-idle`, `make bench-boot`, `make bench-exits`
-# (LKVM=, LKVM_ARM64=).
+# are ELF files with a PVH entry), `make bench-idle`, `make bench-io`, `make bench-boot`,
+# `make bench-exits` (LKVM=, LKVM_ARM64=).  bench/README.md says what they measure.
 
 BENCH_GUESTS := $(PAYLOAD_DIR)/bench/launch.elf $(PAYLOAD_DIR)/bench/exit.elf $(PAYLOAD_DIR)/bench/irq.elf
 IO_GUESTS := $(PAYLOAD_DIR)/bench/blk.elf $(PAYLOAD_DIR)/bench/net.elf
@@ -41,6 +41,7 @@ bench: $(B)/vmm bench-programs
 	$(Q)bench/report --vmm $(B)/vmm --programs $(B)/bench --guests $(PAYLOAD_DIR)/bench \
 		$(if $(FIRECRACKER),--firecracker $(FIRECRACKER)) $(BENCH_ARGS)
 	$(Q)bench/idle --vmm $(B)/vmm --guest $(PAYLOAD_DIR)/bench/launch.elf
+	$(Q)$(MAKE) --no-print-directory bench-io BENCH_ARGS=
 bench-idle: all $(PAYLOAD_DIR)/bench/launch.elf
 	$(Q)bench/idle --vmm $(B)/vmm --guest $(PAYLOAD_DIR)/bench/launch.elf
 

@@ -16,11 +16,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { DEPTH_MAX = 64, SAMPLES_MAX = 20000, WARM_MS = 30 };
+enum { DEPTH_MAX = 64, SAMPLES_MAX = 20000, WARM_MS = 30, HUGE = 2 << 20 };
 
 struct bench {
 	struct io_uring ring;
@@ -154,6 +155,21 @@ set_up_ring(struct bench *b)
 		die("io_uring: files: %s", strerror(-rc));
 }
 
+/* In huge pages, as the RAM of a guest is. */
+static void
+make_buffers(struct bench *b)
+{
+	size_t len = ((size_t)b->depth * b->block + HUGE - 1) / HUGE * HUGE;
+	uint8_t *p = aligned_alloc(HUGE, len);
+
+	if (!p)
+		die("no memory");
+	madvise(p, len, MADV_HUGEPAGE);
+	memset(p, 1, len);
+	for (unsigned i = 0; i < b->depth; i++)
+		b->buf[i] = p + (size_t)i * b->block;
+}
+
 static int
 by_value(const void *a, const void *b)
 {
@@ -181,10 +197,7 @@ main(int argc, char **argv)
 		    O_RDWR | O_CLOEXEC | (strcmp(argv[8], "direct") ? 0 : O_DIRECT));
 	if (b.fd < 0 || b.depth > DEPTH_MAX || b.blocks == 0)
 		die("%s: %s", argv[1], strerror(errno));
-	for (unsigned i = 0; i < b.depth; i++) {
-		b.buf[i] = aligned_alloc(4096, b.block);
-		memset(b.buf[i], 1, b.block);
-	}
+	make_buffers(&b);
 	if (ring)
 		set_up_ring(&b);
 	void (*run)(struct bench *, uint64_t) = ring ? run_ring : run_sync;
