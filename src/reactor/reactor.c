@@ -29,6 +29,7 @@ struct reactor {
 	struct reactor_poll *polls;
 	struct reactor_defer *deferred; /* in the order in which they came */
 	struct reactor_defer **deferred_end;
+	ev_io kick_io;
 	struct spin spin;
 	struct spin io_spin;
 	bool stopped;
@@ -37,10 +38,9 @@ struct reactor {
 	bool io_busy;  /* so it was in the last pass, or a file operation was done */
 	bool once;     /* the caller looks at what happened, before we sleep */
 	bool happened; /* in this pass */
-	ev_io kick_io;
-	int kick_fd;
-	/* Written by reactor_kick() in any thread. */
+	/* Of reactor_kick(), in any thread. */
 	_Alignas(64) _Atomic int sleeping;
+	int kick_fd;
 	_Atomic uint64_t kicked_ns; /* when the sleeper was woken */
 	struct ops ops;
 };
