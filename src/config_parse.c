@@ -8,6 +8,7 @@
  * A value is everything behind the first '=', without the blanks around it.
  * Nothing in it is special: no quotes, no escapes, no comment behind it.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -326,7 +327,7 @@ static int
 parse_assignment(struct parser *p, struct span line)
 {
 	const char *eq = memchr(line.s, '=', line.len);
-	const struct keyword *kw;
+	const struct keyword *kw = NULL;
 
 	if (eq == NULL)
 		return refuse(p, "'%s' is neither a [section] nor key = value",
@@ -348,6 +349,7 @@ parse_assignment(struct parser *p, struct span line)
 
 	if (rc < 0)
 		return rc;
+	assert(kw);
 
 	int first = p->cfg->origin[p->row][config_keyword_index(p->cfg, kw)];
 
@@ -484,8 +486,8 @@ config_set(struct config *cfg, const char *assignment, struct err *err)
 		.dir = { "", 0 },
 		.set = { "argument", strlen("argument") },
 	};
-	const struct keyword *kw;
-	struct span key;
+	const struct keyword *kw = NULL;
+	struct span key = { NULL, 0 };
 	int rc = check_text(&p, all);
 
 	if (rc < 0)
@@ -500,6 +502,7 @@ config_set(struct config *cfg, const char *assignment, struct err *err)
 		rc = find_keyword(&p, key, &kw);
 	if (rc < 0)
 		return rc;
+	assert(kw);
 
 	struct span value = span_trim(span_of(eq + 1));
 

@@ -237,7 +237,7 @@ parse_notes(const struct image_source *s, const Elf64_Ehdr *eh, struct image *im
 int
 image_parse_elf(const struct image_source *s, struct image *img, struct err *e)
 {
-	Elf64_Ehdr eh;
+	Elf64_Ehdr eh = { 0 };
 	int r = check_ehdr(s, &eh, e);
 
 	/* The note first: what has none is no kernel, wherever its segments lie. */

@@ -359,13 +359,15 @@ bars_take(struct supply *s, const struct pci_function *fn, uint8_t *images,
 {
 	for (unsigned i = 0; i < PCI_BARS; i++) {
 		const struct pci_bar *b = &fn->bar[i];
-		uint64_t base;
-		int err = b->len ? bar_take(s, b, &base) : 0;
+		uint64_t base = 0;
+		int err;
 
+		if (b->len == 0)
+			continue;
+		err = bar_take(s, b, &base);
 		if (err)
 			return err;
-		if (b->len)
-			slot->bar_base[i] = base;
+		slot->bar_base[i] = base;
 		if ((b->flags & PCI_BAR_IMAGE) && in_window(&s->images, base, b->len))
 			slot->bar_image[i] = images + (base - s->images.base);
 	}
