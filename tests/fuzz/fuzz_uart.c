@@ -47,7 +47,10 @@ back_set_room(struct chr *c, size_t room)
 	container_of(c, struct host, chr)->room = room;
 }
 
-static const struct chr_back_ops back_ops = { back_write, back_set_room };
+static const struct chr_back_ops back_ops = {
+	.write = back_write,
+	.set_room = back_set_room,
+};
 
 static void
 input(struct host *h, size_t len)
