@@ -197,48 +197,64 @@ test_destination(void)
 
 enum { LEVEL_VECTOR = 0x54, LEVEL_TIMES = 3 };
 
+static void (*lower_line)(void);   /* by the handler of the last one */
+static volatile bool lowered_late; /* see irq_in_service() */
+
+/* The write is posted: nothing waits for it but the EOI, where that comes to vmm. */
+static void
+lower_posted(void)
+{
+	uart_write(UART_IER, 0);
+}
+
 /* A line that stays up leaves the CPU no time for anything else. */
 static void
 on_level(struct trap_frame *f, void *arg)
 {
 	(void)arg;
-	if (++count[f->vector] == LEVEL_TIMES)
-		lower();
+	if (++count[f->vector] == LEVEL_TIMES) {
+		lowered_late = !lapic_in_service((unsigned)f->vector);
+		lower_line();
+	}
 	lapic_eoi();
+}
+
+/* The line up, until the handler has lowered it; false: other than LEVEL_TIMES came. */
+static bool
+level_round(void)
+{
+	count[LEVEL_VECTOR] = 0;
+	lowered_late = false;
+	raise();
+	wait_for(LEVEL_VECTOR, LEVEL_TIMES);
+	window(1);
+
+	unsigned n = count[LEVEL_VECTOR];
+	return n == LEVEL_TIMES || (lowered_late && n == LEVEL_TIMES + 1);
 }
 
 /*
  * Level-triggered on the UART's line: the interrupt comes again after EOI while
  * the line is up, and only then.  On the split irqchip the EOI has to come all the
- * way to our I/O APIC.
+ * way to our I/O APIC, behind what lowers the line.
  */
 static void
-test_level(void)
+test_level(void (*how)(void), unsigned rounds, const char *name)
 {
+	unsigned i = 0;
+
+	lower_line = how;
 	trap_attach(LEVEL_VECTOR, on_level, NULL);
 	lower();
 	ioapic_route(PIN, LEVEL_VECTOR, IOAPIC_LEVEL);
-	raise();
-	unsigned n = wait_for(LEVEL_VECTOR, LEVEL_TIMES);
-	lower();
-	uint32_t entry = ioapic_read(0x10 + 2 * PIN);
-	if (!check(n >= LEVEL_TIMES, "ioapic-level-again-after-eoi",
-		   "%u interrupts, entry %x", n, entry))
-		return;
+	while (i < rounds && level_round())
+		i++;
 	window(5);
-	n = count[LEVEL_VECTOR];
-	entry = ioapic_read(0x10 + 2 * PIN);
-	/* KVM's own I/O APIC (seen with 6.18) may deliver one more, which is spurious */
-	unsigned spurious = n - LEVEL_TIMES;
-	check(spurious <= cmdline_num("spurious", 0) && !(entry & IOAPIC_RIRR),
-	      "ioapic-level-ends-with-line", "%u interrupts, entry %x", n, entry);
-	/* and once more: nothing is stuck */
-	count[LEVEL_VECTOR] = 0;
-	raise();
-	n = wait_for(LEVEL_VECTOR, LEVEL_TIMES);
+	uint32_t entry = ioapic_read(0x10 + 2 * PIN);
 	lower();
-	check(n >= LEVEL_TIMES && n <= LEVEL_TIMES + cmdline_num("spurious", 0),
-	      "ioapic-level-again", "%u interrupts", n);
+	check(i == rounds && !(entry & IOAPIC_RIRR), name,
+	      "round %u: %u interrupts, entry %x", i, count[LEVEL_VECTOR], entry);
+	ioapic_write(0x10 + 2 * PIN, IOAPIC_MASKED);
 }
 
 void
@@ -254,6 +270,11 @@ payload_main(void)
 	test_masked();
 	test_new_vector();
 	test_destination();
-	test_level();
+	test_level(lower, 2, "ioapic-level");
+	/* KVM's own I/O APIC may send again before vmm has seen the write */
+	if (cmdline_num("in-kernel", 0))
+		skip("ioapic-level-posted", "the EOI stays in the kernel");
+	else
+		test_level(lower_posted, 50, "ioapic-level-posted");
 	ioapic_write(0x10 + 2 * PIN, IOAPIC_MASKED);
 }

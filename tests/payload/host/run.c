@@ -59,16 +59,6 @@ now_ns(void)
 
 /* ---- start and end ---- */
 
-/*
- * KVM without hardware virtualisation may, on a busy host, report an EOI before the
- * handler has come to it: one level interrupt more, which is spurious.
- */
-static bool
-is_interpreting(void)
-{
-	return access("/sys/module/kvm_pvm", F_OK) == 0;
-}
-
 static unsigned
 build_args(const struct test *t, char **argv, char *text, size_t len)
 {
@@ -76,9 +66,9 @@ build_args(const struct test *t, char **argv, char *text, size_t len)
 	size_t used = 0;
 	char cmd[256];
 
-	snprintf(cmd, sizeof(cmd), "%s cpus=%u cycles=%u epoch=%llu%s",
+	snprintf(cmd, sizeof(cmd), "%s cpus=%u cycles=%u epoch=%llu",
 		 t->cmdline ? t->cmdline : "", t->cpus, opt.cycles,
-		 (unsigned long long)time(NULL), is_interpreting() ? " spurious=1" : "");
+		 (unsigned long long)time(NULL));
 	argv[n++] = (char *)(uintptr_t)opt.vmm;
 	argv[n++] = (char *)(uintptr_t) "--config";
 	argv[n++] = (char *)(uintptr_t) "tests/payload/payload.ini";

@@ -53,6 +53,12 @@ lapic_eoi(void)
 	lapic_write(LAPIC_EOI, 0);
 }
 
+bool
+lapic_in_service(unsigned vector)
+{
+	return lapic_read(LAPIC_ISR + vector / 32 * 16) >> vector % 32 & 1;
+}
+
 uint32_t
 cpuid_apic_id(void)
 {
@@ -147,6 +153,12 @@ irq_mask(const struct irq_source *src, bool masked)
 {
 	ioapic_route(src->gsi, VECTOR_GSI0 + src->gsi,
 		     (src->level ? IOAPIC_LEVEL : 0) | (masked ? IOAPIC_MASKED : 0));
+}
+
+bool
+irq_in_service(const struct irq_source *src)
+{
+	return lapic_in_service(VECTOR_GSI0 + src->gsi);
 }
 
 const struct irq_source *

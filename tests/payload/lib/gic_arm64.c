@@ -195,6 +195,14 @@ irq_mask(const struct irq_source *src, bool masked)
 	gic_mask(INTID_SPI + src->gsi, masked);
 }
 
+/* From when gic_irq() acknowledged it until it has ended it. */
+bool
+irq_in_service(const struct irq_source *src)
+{
+	(void)src;
+	return true;
+}
+
 const struct irq_source *
 irq_of_uart(void)
 {

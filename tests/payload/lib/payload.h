@@ -110,6 +110,14 @@ struct irq_source {
 /* Runs handler(arg) on this CPU when the line is raised. */
 void irq_attach(const struct irq_source *src, void (*handler)(void *), void *arg);
 void irq_mask(const struct irq_source *src, bool masked);
+/*
+ * For a handler: its interrupt has not been ended, so the line may stay up until the
+ * handler has lowered it.  False under KVM without hardware virtualisation (kvm_pvm with
+ * Linux 6.18), which writes the EOI itself when it injects: its trace has apic_write
+ * APIC_EOI and kvm_eoi of the vector before the handler's first instruction, and at the
+ * guest's own EOI nothing to end, with KVM's own I/O APIC as with ours.
+ */
+bool irq_in_service(const struct irq_source *src);
 extern const struct irq_source *irq_of_uart(void);
 
 /* ---- the end ---- */

@@ -118,6 +118,8 @@ void lapic_send(uint32_t dest, uint32_t icr);
 /* This CPU's LAPIC on, x2APIC if there is one. */
 void lapic_enable(void);
 void lapic_eoi(void);
+/* For its handler: see irq_in_service(). */
+bool lapic_in_service(unsigned vector);
 /* CPUID leaf 1 or 0xb: without touching the LAPIC. */
 uint32_t cpuid_apic_id(void);
 
