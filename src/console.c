@@ -3,27 +3,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "chr.h"
+#include "console_stream.h"
 #include "log.h"
 #include "reactor.h"
 #include "util.h"
 
 enum {
-	ESCAPE = 1,         /* Ctrl-A */
-	CHUNK_POLLED = 256, /* what a ready terminal surely takes */
+	ESCAPE = 1, /* Ctrl-A */
 	STALL_MS = 500,
 };
 
@@ -39,21 +35,6 @@ static const uint64_t batch_ns = NSEC_PER_SEC / 1000;
  * tells a job that was running in the background all the time. */
 static const uint64_t foreground_ns = NSEC_PER_SEC;
 
-/* How to read or write a descriptor without blocking. */
-enum how {
-	HOW_NONE,     /* not at all */
-	HOW_NONBLOCK, /* our own description, O_NONBLOCK */
-	HOW_SOCKET,   /* MSG_DONTWAIT */
-	HOW_PLAIN,    /* does not block: a file, /dev/null */
-	HOW_POLL,     /* ask before, and write little */
-};
-
-struct stream {
-	int fd;
-	bool ours;
-	enum how how;
-};
-
 struct ring {
 	uint8_t *buf;
 	size_t size, head, len;
@@ -65,7 +46,7 @@ struct console {
 	const struct console_ops *ops;
 	void *arg;
 
-	struct stream in, out;
+	struct console_stream in, out;
 	struct reactor_io in_io, out_io;
 	struct reactor_timer flush_timer, deliver_timer, foreground_timer;
 	bool in_watched, out_watched, flush_set;
@@ -129,88 +110,6 @@ ring_drop(struct ring *g, size_t len)
 	g->len -= len;
 }
 
-/* ---- streams ---- */
-
-/* A description of our own; opening a pty's master would make another pty. */
-static int
-reopen(int fd, int flags)
-{
-	char path[32];
-	unsigned n;
-
-	if (ioctl(fd, TIOCGPTN, &n) == 0)
-		return -1;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-}
-
-static struct stream
-stream_of(int fd, int flags)
-{
-	struct stream s = { .fd = fd };
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return s;
-	if (S_ISSOCK(st.st_mode)) {
-		s.how = HOW_SOCKET;
-	} else if (S_ISFIFO(st.st_mode) || isatty(fd)) {
-		int own = reopen(fd, flags);
-
-		s.how = own >= 0 ? HOW_NONBLOCK : HOW_POLL;
-		s.ours = own >= 0;
-		s.fd = own >= 0 ? own : fd;
-	} else {
-		s.how = HOW_PLAIN;
-	}
-	return s;
-}
-
-static void
-stream_close(const struct stream *s)
-{
-	if (s->ours)
-		close(s->fd);
-}
-
-static bool
-poll_ready(int fd, short events)
-{
-	struct pollfd pfd = { .fd = fd, .events = events };
-
-	return poll(&pfd, 1, 0) > 0;
-}
-
-/* As read(), but never waits: -EAGAIN. */
-static ssize_t
-stream_read(const struct stream *s, uint8_t *buf, size_t len)
-{
-	ssize_t n;
-
-	if (s->how == HOW_POLL && !poll_ready(s->fd, POLLIN))
-		return -EAGAIN;
-	n = s->how == HOW_SOCKET ? recv(s->fd, buf, len, MSG_DONTWAIT)
-				 : read(s->fd, buf, len);
-	return n < 0 ? -errno : n;
-}
-
-static ssize_t
-stream_write(const struct stream *s, const uint8_t *buf, size_t len)
-{
-	ssize_t n;
-
-	if (s->how == HOW_NONE)
-		return (ssize_t)len;
-	if (s->how == HOW_POLL) {
-		if (!poll_ready(s->fd, POLLOUT))
-			return -EAGAIN;
-		len = len < CHUNK_POLLED ? len : CHUNK_POLLED;
-	}
-	n = s->how == HOW_SOCKET ? send(s->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL)
-				 : write(s->fd, buf, len);
-	return n < 0 ? -errno : n;
-}
-
 /* ---- output ---- */
 
 static void
@@ -247,7 +146,7 @@ out_flush(struct console *c)
 	bool full = false;
 
 	while (g->len != 0 && !full) {
-		ssize_t n = stream_write(&c->out, g->buf + g->head, ring_run(g));
+		ssize_t n = console_stream_write(&c->out, g->buf + g->head, ring_run(g));
 
 		if (n > 0)
 			went_out(c, g->buf + g->head, (size_t)n);
@@ -374,7 +273,7 @@ console_restore(void)
 static void
 in_watch(struct console *c)
 {
-	bool want = c->in.how != HOW_NONE && !c->eof && !c->background;
+	bool want = c->in.how != CONSOLE_STREAM_NONE && !c->eof && !c->background;
 
 	if (c->tty)
 		want = want && ring_space(&c->in_ring) != 0;
@@ -537,7 +436,7 @@ in_cb(struct reactor_io *io, unsigned events)
 	}
 	if (max == 0)
 		return;
-	n = stream_read(&c->in, buf, max < sizeof(buf) ? max : sizeof(buf));
+	n = console_stream_read(&c->in, buf, max < sizeof(buf) ? max : sizeof(buf));
 	if (n == -EAGAIN || n == -EINTR)
 		return;
 	if (n <= 0) {
@@ -609,8 +508,8 @@ console_new(struct reactor *r, int in_fd, int out_fd, const struct console_ops *
 	c->r = r;
 	c->ops = ops;
 	c->arg = arg;
-	c->in = stream_of(in_fd, O_RDONLY);
-	c->out = stream_of(out_fd, O_WRONLY);
+	c->in = console_stream_open(in_fd, O_RDONLY);
+	c->out = console_stream_open(out_fd, O_WRONLY);
 	c->in_ring = (struct ring){ .buf = c->in_buf, .size = sizeof(c->in_buf) };
 	c->out_ring = (struct ring){ .buf = c->out_buf, .size = sizeof(c->out_buf) };
 	c->in_io.cb = in_cb;
@@ -620,7 +519,7 @@ console_new(struct reactor *r, int in_fd, int out_fd, const struct console_ops *
 	c->flush_timer.cb = flush_cb;
 	c->deliver_timer.cb = deliver_cb;
 	c->foreground_timer.cb = foreground_cb;
-	c->tty = c->in.how != HOW_NONE && isatty(c->in.fd);
+	c->tty = c->in.how != CONSOLE_STREAM_NONE && isatty(c->in.fd);
 	if (c->tty)
 		terminal_start(c);
 	*ret = c;
@@ -650,7 +549,7 @@ console_free(struct console *c)
 		reactor_signal_stop(c->r, &c->cont);
 		reactor_signal_stop(c->r, &c->winch);
 	}
-	stream_close(&c->in);
-	stream_close(&c->out);
+	console_stream_close(&c->in);
+	console_stream_close(&c->out);
 	free(c);
 }
