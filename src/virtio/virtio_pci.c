@@ -28,15 +28,12 @@
 
 enum {
 	COMMON_OFF = 0x0000,
-	COMMON_LEN = 0x0040,
 	DEVICE_OFF = 0x0100,
 	DEVICE_LEN_MAX = 0x0f00,
 	MSIX_OFF = 0x1000,
 	ISR_OFF = 0x0000,
 	PBA_OFF = 0x0800,
-	NOTIFY_OFF = 0x1000,
-	NOTIFY_MULTIPLIER = 4,
-	QUEUES_MAX = 0x1000 / NOTIFY_MULTIPLIER,
+	QUEUES_MAX = 0x1000 / VIRTIO_PCI_NOTIFY_MULTIPLIER,
 
 	/* Virtio structure capabilities (4.1.4) */
 	CAP_COMMON_CFG = 1,
@@ -116,37 +113,7 @@ config_interrupt(struct virtio_transport *t)
 		msix_raise(&vp->msix, vp->config_vector);
 }
 
-/* ---- common configuration (4.1.4.3) ---- */
-
-/* What the driver reads: computed anew, stored in whole words. */
-static void
-common_image(const struct virtio_pci *vp, uint8_t *p)
-{
-	struct virtio_device *dev = vp->t.dev;
-	const struct virtio_queue *q = virtio_queue(dev, vp->queue_select);
-
-	memset(p, 0, COMMON_LEN);
-	le32_put(p + 0x00, vp->device_feature_select);
-	le32_put(p + 0x04, virtio_features_offered(dev, vp->device_feature_select));
-	le32_put(p + 0x08, vp->driver_feature_select);
-	le32_put(p + 0x0c, virtio_features_accepted(dev, vp->driver_feature_select));
-	le16_put(p + 0x10, vp->config_vector);
-	le16_put(p + 0x12, (uint16_t)dev->nqueue);
-	p[0x14] = dev->status;
-	p[0x15] = dev->generation;
-	le16_put(p + 0x16, vp->queue_select);
-	/* A queue that does not exist has size 0 and nothing else (4.1.4.3.1). */
-	if (!q)
-		return;
-	le16_put(p + 0x18, q->at.size);
-	le16_put(p + 0x1a, vp->vector[vp->queue_select]);
-	le16_put(p + 0x1c, q->enabled);
-	le16_put(p + 0x1e, vp->queue_select);
-	le64_put(p + 0x20, q->at.desc);
-	le64_put(p + 0x28, q->at.driver);
-	le64_put(p + 0x30, q->at.device);
-	/* A queue is reset by the time the write of queue_reset completes: it reads 0. */
-}
+/* ---- the image ---- */
 
 static void
 image_store(struct virtio_pci *vp, unsigned off, const uint8_t *src, unsigned len)
@@ -163,118 +130,14 @@ virtio_pci_refresh(struct virtio_pci *vp)
 {
 	const struct virtio_device *dev = vp->t.dev;
 	uint8_t *device = vp->image + DEVICE_OFF;
-	uint8_t common[COMMON_LEN];
+	uint8_t common[VIRTIO_PCI_COMMON_LEN];
 
-	common_image(vp, common);
-	image_store(vp, COMMON_OFF, common, COMMON_LEN);
+	virtio_pci_common_image(vp, common);
+	image_store(vp, COMMON_OFF, common, VIRTIO_PCI_COMMON_LEN);
 	for (unsigned i = 0; i < dev->config_len; i += 4)
 		page_store32(device + i, (uint32_t)virtio_config_read(dev, i, 4));
 	page_publish(device, dev->config_len);
 	cfg_window_refresh(vp);
-}
-
-static void
-write_device_feature_select(struct virtio_pci *vp, uint32_t val)
-{
-	vp->device_feature_select = val;
-}
-
-static void
-write_driver_feature_select(struct virtio_pci *vp, uint32_t val)
-{
-	vp->driver_feature_select = val;
-}
-
-static void
-write_driver_feature(struct virtio_pci *vp, uint32_t val)
-{
-	virtio_features_accept(vp->t.dev, vp->driver_feature_select, val);
-}
-
-static void
-write_config_vector(struct virtio_pci *vp, uint32_t val)
-{
-	vp->config_vector = virtio_pci_vector(vp, val);
-}
-
-static void
-write_status(struct virtio_pci *vp, uint32_t val)
-{
-	virtio_set_status(vp->t.dev, (uint8_t)val);
-}
-
-static void
-write_queue_select(struct virtio_pci *vp, uint32_t val)
-{
-	vp->queue_select = (uint16_t)val;
-}
-
-static void
-write_queue_size(struct virtio_pci *vp, uint32_t val)
-{
-	virtio_queue_set_size(vp->t.dev, vp->queue_select, val);
-}
-
-static void
-write_queue_vector(struct virtio_pci *vp, uint32_t val)
-{
-	if (virtio_queue(vp->t.dev, vp->queue_select))
-		vp->vector[vp->queue_select] = virtio_pci_vector(vp, val);
-}
-
-/* A driver writes no 0 there (4.1.4.3.2), and it would mean nothing. */
-static void
-write_queue_enable(struct virtio_pci *vp, uint32_t val)
-{
-	if (val == 1)
-		virtio_queue_enable(vp->t.dev, vp->queue_select);
-}
-
-static void
-write_queue_reset(struct virtio_pci *vp, uint32_t val)
-{
-	if (val == 1)
-		virtio_queue_reset(vp->t.dev, vp->queue_select);
-}
-
-static void
-write_addr(struct virtio_pci *vp, unsigned off, uint32_t val)
-{
-	virtio_queue_set_addr(vp->t.dev, vp->queue_select,
-			      (enum virtio_area)((off - 0x20) / 8), off & 4, val);
-}
-
-/* Registers that can be written; an access is of exactly their width (4.1.3.1). */
-static const struct common_reg {
-	uint8_t off;
-	uint8_t len;
-	void (*write)(struct virtio_pci *vp, uint32_t val);
-} common_reg[] = {
-	{ 0x00, 4, write_device_feature_select },
-	{ 0x08, 4, write_driver_feature_select },
-	{ 0x0c, 4, write_driver_feature },
-	{ 0x10, 2, write_config_vector },
-	{ 0x14, 1, write_status },
-	{ 0x16, 2, write_queue_select },
-	{ 0x18, 2, write_queue_size },
-	{ 0x1a, 2, write_queue_vector },
-	{ 0x1c, 2, write_queue_enable },
-	{ 0x3a, 2, write_queue_reset },
-};
-
-static void
-common_write(struct virtio_pci *vp, unsigned off, unsigned len, uint64_t val)
-{
-	/* 64-bit fields are two of 32, whose halves may be written at once (4.1.3). */
-	if (off >= 0x20 && off < 0x38) {
-		if (off % len == 0 && len >= 4)
-			for (unsigned i = 0; i < len; i += 4, val >>= 32)
-				write_addr(vp, off + i, (uint32_t)val);
-		return;
-	}
-	for (unsigned i = 0; i < ARRAY_SIZE(common_reg); i++)
-		if (common_reg[i].off == off && common_reg[i].len == len)
-			common_reg[i].write(vp, (uint32_t)val);
 }
 
 /* ---- the BARs ---- */
@@ -295,7 +158,7 @@ event_peek(const struct virtio_pci *vp, uint64_t off, unsigned len)
 {
 	if (off == ISR_OFF)
 		return vp->isr;
-	if (off >= PBA_OFF && off < NOTIFY_OFF)
+	if (off >= PBA_OFF && off < VIRTIO_PCI_NOTIFY_OFF)
 		return msix_pba_read(&vp->msix, off - PBA_OFF, len);
 	return 0;
 }
@@ -316,9 +179,9 @@ event_write(void *dev, uint64_t off, unsigned len, uint64_t val)
 
 	(void)len;
 	(void)val;
-	if (off >= NOTIFY_OFF)
-		virtio_notify(vp->t.dev,
-			      (uint32_t)(off - NOTIFY_OFF) / NOTIFY_MULTIPLIER);
+	if (off >= VIRTIO_PCI_NOTIFY_OFF)
+		virtio_notify(vp->t.dev, (uint32_t)(off - VIRTIO_PCI_NOTIFY_OFF) /
+						 VIRTIO_PCI_NOTIFY_MULTIPLIER);
 }
 
 static void
@@ -332,8 +195,8 @@ image_write(void *dev, uint64_t off, unsigned len, uint64_t val)
 	}
 	if (off >= DEVICE_OFF)
 		virtio_config_write(vp->t.dev, off - DEVICE_OFF, len, val);
-	else if (off < COMMON_LEN)
-		common_write(vp, (unsigned)off, len, val);
+	else if (off < VIRTIO_PCI_COMMON_LEN)
+		virtio_pci_common_write(vp, (unsigned)off, len, val);
 	virtio_pci_refresh(vp);
 }
 
@@ -416,62 +279,7 @@ config_reading(struct pci_function *fn, unsigned off, unsigned len)
 					 : image_read(vp, w.off, w.len));
 }
 
-/* ---- doorbells ---- */
-
-static struct virtio_doorbell
-doorbell_at(const struct virtio_pci *vp, enum doorbell_set set, unsigned queue)
-{
-	uint64_t base = vp->doorbells[set].base;
-
-	if (set == DOORBELL_MODERN)
-		return (struct virtio_doorbell){
-			.dev = vp->t.dev,
-			.queue = queue,
-			.space = SPACE_MMIO,
-			.addr = base + NOTIFY_OFF + (uint64_t)queue * NOTIFY_MULTIPLIER,
-		};
-	return (struct virtio_doorbell){
-		.dev = vp->t.dev,
-		.queue = queue,
-		.space = SPACE_PIO,
-		.addr = base + LEGACY_QUEUE_NOTIFY,
-		.len = 2,
-		.match = true,
-		.value = queue,
-	};
-}
-
-static void
-doorbells_each(struct virtio_pci *vp, enum doorbell_set set,
-	       void (*fn)(void *arg, const struct virtio_doorbell *db))
-{
-	for (unsigned q = 0; q < vp->t.dev->nqueue; q++) {
-		struct virtio_doorbell db = doorbell_at(vp, set, q);
-
-		fn(vp->doorbell_arg, &db);
-	}
-}
-
-/* They are where the BAR is, and nowhere while it does not decode. */
-static void
-doorbells_update(struct virtio_pci *vp, enum doorbell_set set)
-{
-	const struct pci_bar *b =
-		&vp->fn.bar[set == DOORBELL_MODERN ? vp->bar + 1 : LEGACY_BAR];
-	bool want = vp->doorbells[set].wanted && b->mapped;
-
-	if (!vp->doorbell)
-		return;
-	if (vp->doorbells[set].added && !(want && b->addr == vp->doorbells[set].base)) {
-		doorbells_each(vp, set, vp->doorbell->remove);
-		vp->doorbells[set].added = false;
-	}
-	if (want && !vp->doorbells[set].added) {
-		vp->doorbells[set].base = b->addr;
-		doorbells_each(vp, set, vp->doorbell->add);
-		vp->doorbells[set].added = true;
-	}
-}
+/* ---- where the BARs are ---- */
 
 /*
  * The image is where the guest reads it while the BAR decodes there.  Else all-ones are,
@@ -503,7 +311,8 @@ bar_changed(struct pci_function *fn, unsigned bar)
 	if (bar == vp->bar)
 		image_update(vp);
 	else
-		doorbells_update(vp, bar > vp->bar ? DOORBELL_MODERN : DOORBELL_LEGACY);
+		virtio_pci_doorbells_update(vp, bar > vp->bar ? DOORBELL_MODERN
+							      : DOORBELL_LEGACY);
 }
 
 static const struct pci_function_ops function_ops = {
@@ -527,7 +336,7 @@ live(struct virtio_transport *t)
 	enum doorbell_set set = t->dev->legacy ? DOORBELL_LEGACY : DOORBELL_MODERN;
 
 	vp->doorbells[set].wanted = true;
-	doorbells_update(vp, set);
+	virtio_pci_doorbells_update(vp, set);
 }
 
 static void
@@ -598,14 +407,14 @@ add_caps(struct virtio_pci *vp)
 		0xff,
 	};
 	const struct virtio_device *dev = vp->t.dev;
-	uint32_t multiplier = NOTIFY_MULTIPLIER, data = 0;
+	uint32_t multiplier = VIRTIO_PCI_NOTIFY_MULTIPLIER, data = 0;
 
 	unsigned image = vp->bar, event = vp->bar + 1;
 
 	pci_add_msix(&vp->fn, &vp->msix, image, MSIX_OFF, event, PBA_OFF);
-	add_cap(vp, CAP_COMMON_CFG, image, COMMON_OFF, COMMON_LEN, NULL, NULL);
-	add_cap(vp, CAP_NOTIFY_CFG, event, NOTIFY_OFF, dev->nqueue * NOTIFY_MULTIPLIER,
-		&multiplier, NULL);
+	add_cap(vp, CAP_COMMON_CFG, image, COMMON_OFF, VIRTIO_PCI_COMMON_LEN, NULL, NULL);
+	add_cap(vp, CAP_NOTIFY_CFG, event, VIRTIO_PCI_NOTIFY_OFF,
+		dev->nqueue * VIRTIO_PCI_NOTIFY_MULTIPLIER, &multiplier, NULL);
 	add_cap(vp, CAP_ISR_CFG, event, ISR_OFF, 1, NULL, NULL);
 	if (dev->config_len > 0)
 		add_cap(vp, CAP_DEVICE_CFG, image, DEVICE_OFF, dev->config_len, NULL,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What virtio_pci.c and virtio_pci_legacy.c share. */
+/* What the files of virtio over PCI share. */
 #ifndef VMM_VIRTIO_PCI_INTERNAL_H
 #define VMM_VIRTIO_PCI_INTERNAL_H
 
@@ -9,6 +9,13 @@
 #include "virtio_transport.h"
 
 enum { VIRTIO_MSI_NO_VECTOR = 0xffff };
+
+enum {
+	VIRTIO_PCI_COMMON_LEN = 0x40,
+	/* In the BAR of events: queue n has its doorbell at OFF + MULTIPLIER * n. */
+	VIRTIO_PCI_NOTIFY_OFF = 0x1000,
+	VIRTIO_PCI_NOTIFY_MULTIPLIER = 4,
+};
 
 enum {
 	LEGACY_BAR = 0,
@@ -51,6 +58,17 @@ uint16_t virtio_pci_vector(const struct virtio_pci *vp, uint32_t val);
 
 /* Brings the page image up to date. */
 void virtio_pci_refresh(struct virtio_pci *vp);
+
+/*
+ * The common configuration: what a driver reads there now, all of it, and a write to it,
+ * after which that may be something else.
+ */
+void virtio_pci_common_image(const struct virtio_pci *vp, uint8_t *p);
+void virtio_pci_common_write(struct virtio_pci *vp, unsigned off, unsigned len,
+			     uint64_t val);
+
+/* The set's doorbells are where their BAR is, and nowhere while it does not decode. */
+void virtio_pci_doorbells_update(struct virtio_pci *vp, enum doorbell_set set);
 
 /* The I/O BAR of transitional devices. */
 extern const struct region_ops virtio_pci_legacy_ops;
