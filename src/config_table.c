@@ -114,6 +114,21 @@ static const char *const net_names[] = { [CONFIG_NET_USER] = "user",
 	.offset = offsetof(struct config_console, member), \
 	.size = sizeof(((struct config_console *)NULL)->member)
 
+/* Rows that several kinds of device have. */
+
+#define TRANSPORT(section_, field_) \
+	{ \
+		.section = section_, .key = "transport", .type = KEYWORD_ENUM, \
+		.arch = CONFIG_ARCH_ANY, .def = "pci", .names = transport_names, field_, \
+		.help = "How the guest reaches the device.", \
+	}
+
+#define LIMIT(section_, key_, max_, field_, help_) \
+	{ \
+		.section = section_, .key = key_, .type = KEYWORD_SIZE, \
+		.arch = CONFIG_ARCH_ANY, .def = "0", .max = max_, field_, .help = help_, \
+	}
+
 static const struct keyword keywords[] = {
 	{
 		.section = "vm",
@@ -259,16 +274,7 @@ static const struct keyword keywords[] = {
 		FIELD(serial.ready),
 		.help = "The output that means that the guest is ready, for --timing.",
 	},
-	{
-		.section = "disk",
-		.key = "transport",
-		.type = KEYWORD_ENUM,
-		.arch = CONFIG_ARCH_ANY,
-		.def = "pci",
-		.names = transport_names,
-		DISK_FIELD(transport),
-		.help = "How the guest reaches the device.",
-	},
+	TRANSPORT("disk", DISK_FIELD(transport)),
 	{
 		.section = "disk",
 		.key = "path",
@@ -326,89 +332,20 @@ static const struct keyword keywords[] = {
 		DISK_FIELD(serial),
 		.help = "The serial number.",
 	},
-	{
-		.section = "disk",
-		.key = "rate",
-		.type = KEYWORD_SIZE,
-		.arch = CONFIG_ARCH_ANY,
-		.def = "0",
-		.max = GiB(1024),
-		DISK_FIELD(rate),
-		.help = "Bytes a second at most; 0 is no limit.",
-	},
-	{
-		.section = "disk",
-		.key = "burst",
-		.type = KEYWORD_SIZE,
-		.arch = CONFIG_ARCH_ANY,
-		.def = "0",
-		.max = GiB(1),
-		DISK_FIELD(burst),
-		.help = "Bytes that may go at once; 0 is what the rate gives in a "
-			"second.",
-	},
-	{
-		.section = "disk",
-		.key = "rate-ops",
-		.type = KEYWORD_SIZE,
-		.arch = CONFIG_ARCH_ANY,
-		.def = "0",
-		.max = GiB(1),
-		DISK_FIELD(rate_ops),
-		.help = "Requests a second at most; 0 is no limit.",
-	},
-	{
-		.section = "disk",
-		.key = "burst-ops",
-		.type = KEYWORD_SIZE,
-		.arch = CONFIG_ARCH_ANY,
-		.def = "0",
-		.max = GiB(1),
-		DISK_FIELD(burst_ops),
-		.help = "Requests that may go at once; 0 is what the rate gives in a "
-			"second.",
-	},
-	{
-		.section = "rng",
-		.key = "transport",
-		.type = KEYWORD_ENUM,
-		.arch = CONFIG_ARCH_ANY,
-		.def = "pci",
-		.names = transport_names,
-		RNG_FIELD(transport),
-		.help = "How the guest reaches the device.",
-	},
-	{
-		.section = "rng",
-		.key = "rate",
-		.type = KEYWORD_SIZE,
-		.arch = CONFIG_ARCH_ANY,
-		.def = "0",
-		.max = GiB(1024),
-		RNG_FIELD(rate),
-		.help = "Bytes a second at most; 0 is no limit.",
-	},
-	{
-		.section = "rng",
-		.key = "burst",
-		.type = KEYWORD_SIZE,
-		.arch = CONFIG_ARCH_ANY,
-		.def = "0",
-		.max = GiB(1),
-		RNG_FIELD(burst),
-		.help = "Bytes that may come at once; 0 is what the rate gives in a "
-			"second.",
-	},
-	{
-		.section = "net",
-		.key = "transport",
-		.type = KEYWORD_ENUM,
-		.arch = CONFIG_ARCH_ANY,
-		.def = "pci",
-		.names = transport_names,
-		NET_FIELD(transport),
-		.help = "How the guest reaches the device.",
-	},
+	LIMIT("disk", "rate", GiB(1024), DISK_FIELD(rate),
+	      "Bytes a second at most; 0 is no limit."),
+	LIMIT("disk", "burst", GiB(1), DISK_FIELD(burst),
+	      "Bytes that may go at once; 0 is what the rate gives in a second."),
+	LIMIT("disk", "rate-ops", GiB(1), DISK_FIELD(rate_ops),
+	      "Requests a second at most; 0 is no limit."),
+	LIMIT("disk", "burst-ops", GiB(1), DISK_FIELD(burst_ops),
+	      "Requests that may go at once; 0 is what the rate gives in a second."),
+	TRANSPORT("rng", RNG_FIELD(transport)),
+	LIMIT("rng", "rate", GiB(1024), RNG_FIELD(rate),
+	      "Bytes a second at most; 0 is no limit."),
+	LIMIT("rng", "burst", GiB(1), RNG_FIELD(burst),
+	      "Bytes that may come at once; 0 is what the rate gives in a second."),
+	TRANSPORT("net", NET_FIELD(transport)),
 	{
 		.section = "net",
 		.key = "backend",
@@ -524,48 +461,14 @@ static const struct keyword keywords[] = {
 		NET_FIELD(reconnect),
 		.help = "Connect again so many seconds after the peer went; 0 is never.",
 	},
-	{
-		.section = "net",
-		.key = "rate",
-		.type = KEYWORD_SIZE,
-		.arch = CONFIG_ARCH_ANY,
-		.def = "0",
-		.max = GiB(1024),
-		NET_FIELD(rate),
-		.help = "Bytes a second at most; 0 is no limit.",
-	},
-	{
-		.section = "net",
-		.key = "burst",
-		.type = KEYWORD_SIZE,
-		.arch = CONFIG_ARCH_ANY,
-		.def = "0",
-		.max = GiB(1),
-		NET_FIELD(burst),
-		.help = "Bytes that may go at once; 0 is what the rate gives in a "
-			"second.",
-	},
-	{
-		.section = "net",
-		.key = "rate-ops",
-		.type = KEYWORD_SIZE,
-		.arch = CONFIG_ARCH_ANY,
-		.def = "0",
-		.max = GiB(1),
-		NET_FIELD(rate_ops),
-		.help = "Packets a second at most; 0 is no limit.",
-	},
-	{
-		.section = "net",
-		.key = "burst-ops",
-		.type = KEYWORD_SIZE,
-		.arch = CONFIG_ARCH_ANY,
-		.def = "0",
-		.max = GiB(1),
-		NET_FIELD(burst_ops),
-		.help = "Packets that may go at once; 0 is what the rate gives in a "
-			"second.",
-	},
+	LIMIT("net", "rate", GiB(1024), NET_FIELD(rate),
+	      "Bytes a second at most; 0 is no limit."),
+	LIMIT("net", "burst", GiB(1), NET_FIELD(burst),
+	      "Bytes that may go at once; 0 is what the rate gives in a second."),
+	LIMIT("net", "rate-ops", GiB(1), NET_FIELD(rate_ops),
+	      "Packets a second at most; 0 is no limit."),
+	LIMIT("net", "burst-ops", GiB(1), NET_FIELD(burst_ops),
+	      "Packets that may go at once; 0 is what the rate gives in a second."),
 	{
 		.section = "net",
 		.key = "rate-shared",
@@ -575,16 +478,7 @@ static const struct keyword keywords[] = {
 		NET_FIELD(rate_shared),
 		.help = "One limit for both directions instead of one for each.",
 	},
-	{
-		.section = "console",
-		.key = "transport",
-		.type = KEYWORD_ENUM,
-		.arch = CONFIG_ARCH_ANY,
-		.def = "pci",
-		.names = transport_names,
-		CONSOLE_FIELD(transport),
-		.help = "How the guest reaches the device.",
-	},
+	TRANSPORT("console", CONSOLE_FIELD(transport)),
 	{
 		.section = "console",
 		.key = "type",
