@@ -14,14 +14,14 @@
  *	then	RAM, from guest address 0
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../../src/virtio/blk.h"
+#include "fuzz.h"
 #include "memory.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "../unit/fake_driver.h"
 
 enum {
 	QUEUES = 2,
@@ -34,14 +34,6 @@ enum {
 	HELD_MAX = QUEUES * RING_SIZE + 1,
 };
 
-#define CHECK(what) \
-	do { \
-		if (!(what)) { \
-			fprintf(stderr, "line %d: %s\n", __LINE__, #what); \
-			abort(); \
-		} \
-	} while (0)
-
 struct guest {
 	struct memory mem;
 	uint8_t *ram;
@@ -50,7 +42,7 @@ struct guest {
 	struct virtqueue_layout at[QUEUES];
 	struct blk *blk;
 	struct virtio_device *dev;
-	struct virtio_transport t;
+	struct fake_transport t;
 	/* the disk */
 	struct disk disk;
 	uint8_t image[DISK_LEN];
@@ -253,59 +245,17 @@ static const struct disk_ops disk_ops = {
 	.free = disk_free,
 };
 
-/* ---- a transport ---- */
-
-static void
-t_queue(struct virtio_transport *t, unsigned queue)
-{
-	(void)t;
-	CHECK(queue < QUEUES);
-}
-
-static void
-t_nothing(struct virtio_transport *t)
-{
-	(void)t;
-}
-
-static const struct virtio_transport_ops t_ops = {
-	.queue_interrupt = t_queue,
-	.config_interrupt = t_nothing,
-	.refresh = t_nothing,
-	.live = t_nothing,
-	.reset = t_nothing,
-	.queue_reset = t_queue,
-};
-
 /* ---- steps ---- */
-
-static void
-enable(struct guest *g, unsigned q)
-{
-	virtio_queue_set_size(g->dev, q, RING_SIZE);
-	virtio_queue_set_addr(g->dev, q, VIRTIO_AREA_DESC, false,
-			      (uint32_t)g->at[q].desc);
-	virtio_queue_set_addr(g->dev, q, VIRTIO_AREA_DRIVER, false,
-			      (uint32_t)g->at[q].driver);
-	virtio_queue_set_addr(g->dev, q, VIRTIO_AREA_DEVICE, false,
-			      (uint32_t)g->at[q].device);
-	virtio_queue_enable(g->dev, q);
-}
 
 static void
 drive(struct guest *g, uint64_t features)
 {
-	features &= g->dev->offered;
-	features |= VIRTIO_F_VERSION_1 | VIRTIO_F_RING_RESET;
 	virtio_reset(g->dev);
 	CHECK(g->nheld == 0 && !g->deferred && !g->timer);
-	virtio_set_status(g->dev, 3);
-	virtio_features_accept(g->dev, 0, (uint32_t)features);
-	virtio_features_accept(g->dev, 1, (uint32_t)(features >> 32));
-	virtio_set_status(g->dev, 11);
+	driver_negotiate(g->dev, features & g->dev->offered);
 	for (unsigned q = 0; q < QUEUES; q++)
-		enable(g, q);
-	virtio_set_status(g->dev, 15);
+		driver_enable_queue(g->dev, q, &g->at[q]);
+	virtio_set_status(g->dev, DRIVER_OK);
 }
 
 static void
@@ -361,7 +311,7 @@ step(struct guest *g, const uint8_t *s)
 	case 9:
 		virtio_queue_reset(g->dev, q);
 		if (val & 1)
-			enable(g, q);
+			driver_enable_queue(g->dev, q, &g->at[q]);
 		break;
 	case 10:
 		drive(g, val & 1 ? g->features : g->features & (val | ~UINT64_C(0xffff)));
@@ -398,7 +348,7 @@ check_recovery(struct guest *g)
 
 	memset(g->ram, 0, g->len);
 	drive(g, 0);
-	CHECK(g->dev->status == 15);
+	CHECK(g->dev->status == DRIVER_OK);
 	uint8_t *d = g->ram + g->at[0].desc;
 	le64_put(d, HEADER);
 	le32_put(d + 8, 16);
@@ -460,7 +410,7 @@ make(struct guest *g, uint8_t opt)
 	CHECK(blk_new(&g->mem, (struct reactor *)(void *)g, &g->disk, &cfg, &g->blk) ==
 	      0);
 	g->dev = blk_device(g->blk);
-	virtio_connect(g->dev, &g->t, &t_ops);
+	fake_transport_connect(&g->t, g->dev);
 }
 
 int

@@ -5,15 +5,13 @@
  * the dump is a fixed point. The bytes behind the first NUL, if any, are tried
  * as a --set argument.
  */
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../../src/config_priv.h"
 #include "err.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static char *
 dump(const struct config *cfg)

@@ -7,19 +7,18 @@
  *	byte 0	bit 0 MULTIPORT, 1 INDIRECT, 2 EVENT_IDX, 3 SIZE
  *	then	steps of 4 bytes: operation, argument, 16-bit value
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "chr.h"
+#include "fuzz.h"
 #include "memory.h"
 #include "util.h"
 #include "virtio.h"
 #include "virtio_dev.h"
 
+#include "../unit/fake_driver.h"
 #include "../unit/fake_reactor.c"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum {
 	RAM_LEN = 0x10000,
@@ -34,14 +33,6 @@ enum {
 	CTRL_TX = 3,
 };
 
-#define CHECK(what) \
-	do { \
-		if (!(what)) { \
-			fprintf(stderr, "line %d: %s\n", __LINE__, #what); \
-			abort(); \
-		} \
-	} while (0)
-
 struct back {
 	struct chr chr;
 	size_t takes, room;
@@ -55,7 +46,7 @@ static struct world {
 	struct back back[BACKS];
 	struct virtio_console *vc;
 	struct virtio_device *dev;
-	struct virtio_transport t;
+	struct fake_transport t;
 	uint32_t features;
 } w;
 
@@ -87,37 +78,17 @@ static const struct chr_back_ops back_ops = {
 };
 
 static void
-t_queue(struct virtio_transport *t, unsigned q)
-{
-	(void)t;
-	CHECK(q < QUEUES);
-}
-
-static void
-t_nothing(struct virtio_transport *t)
-{
-	(void)t;
-}
-
-static const struct virtio_transport_ops t_ops = {
-	.queue_interrupt = t_queue,
-	.config_interrupt = t_nothing,
-	.refresh = t_nothing,
-	.live = t_nothing,
-	.reset = t_nothing,
-	.queue_reset = t_queue,
-};
-
-static void
 start_queue(unsigned q)
 {
 	uint32_t base = q * RING_STEP;
+	const struct virtqueue_layout at = {
+		.size = SIZE,
+		.desc = base,
+		.driver = base + AVAIL,
+		.device = base + USED,
+	};
 
-	virtio_queue_set_size(w.dev, q, SIZE);
-	virtio_queue_set_addr(w.dev, q, VIRTIO_AREA_DESC, false, base);
-	virtio_queue_set_addr(w.dev, q, VIRTIO_AREA_DRIVER, false, base + AVAIL);
-	virtio_queue_set_addr(w.dev, q, VIRTIO_AREA_DEVICE, false, base + USED);
-	virtio_queue_enable(w.dev, q);
+	driver_enable_queue(w.dev, q, &at);
 }
 
 static void
@@ -128,14 +99,11 @@ drive(void)
 		CHECK(w.back[i].room == 0);
 	CHECK(fake_reactor_ntimers(&w.r) == 0);
 	memset(w.ram, 0, QUEUES * RING_STEP);
-	virtio_set_status(w.dev, 3);
-	virtio_features_accept(w.dev, 0, w.features);
-	virtio_features_accept(w.dev, 1, 1 | 1 << 8);
-	virtio_set_status(w.dev, 11);
+	driver_negotiate(w.dev, w.features);
 	for (unsigned q = 0; q < QUEUES; q++)
 		start_queue(q);
-	virtio_set_status(w.dev, 15);
-	CHECK(w.dev->status == 15);
+	virtio_set_status(w.dev, DRIVER_OK);
+	CHECK(w.dev->status == DRIVER_OK);
 }
 
 static void
@@ -162,7 +130,7 @@ make(uint8_t how)
 		w.back[0].chr.cols = w.back[0].chr.rows = 50;
 	CHECK(virtio_console_new(&w.mem, fake_reactor(&w.r), &cfg, &w.vc) == 0);
 	w.dev = virtio_console_device(w.vc);
-	virtio_connect(w.dev, &w.t, &t_ops);
+	fake_transport_connect(&w.t, w.dev);
 	w.features = (how & 1 ? 2 : 0) | (how & 2 ? 1u << 28 : 0) |
 		     (how & 4 ? 1u << 29 : 0) | (how & 8 ? 1 : 0);
 	drive();

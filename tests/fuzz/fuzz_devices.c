@@ -9,6 +9,7 @@
 
 #include "acpi.h"
 #include "dev.h"
+#include "fuzz.h"
 #include "util.h"
 
 #include "../unit/fake_bus.c"
@@ -111,8 +112,6 @@ step(struct machine *m, const uint8_t op[8])
 	/* One timer each for those that have one. */
 	assert(fake_reactor_ntimers(&m->fr) <= 3);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

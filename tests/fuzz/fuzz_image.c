@@ -7,15 +7,13 @@
  * The first byte chooses architecture (bit 0) and size of RAM; the rest is the file.
  */
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "err.h"
 #include "exit_status.h"
+#include "fuzz.h"
 #include "image.h"
 #include "util.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static void
 check_segment(const struct image *img, unsigned i, size_t src_len, uint64_t base,

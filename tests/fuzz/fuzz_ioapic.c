@@ -7,12 +7,9 @@
  * oracle judges from outside: from the entries as the guest reads them, from the
  * pins as they were driven, and from what the model reported.
  */
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "ioapic.h"
 #include "irqchip.h"
 #include "util.h"
@@ -35,15 +32,6 @@ struct oracle {
 	unsigned delivered; /* in this step */
 	struct msi_msg last;
 };
-
-#define CHECK(cond) \
-	do { \
-		if (!(cond)) { \
-			fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, \
-				__LINE__, #cond); \
-			abort(); \
-		} \
-	} while (0)
 
 static void
 routes_changed(void *arg)
@@ -201,8 +189,6 @@ step(struct oracle *o, const uint8_t *in)
 		break;
 	}
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

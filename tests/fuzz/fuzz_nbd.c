@@ -13,8 +13,6 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,13 +21,12 @@
 #include "disk.h"
 #include "disk_open.h"
 #include "err.h"
+#include "fuzz.h"
 #include "log.h"
 #include "reactor.h"
 #include "util.h"
 
 #include "../../src/full/disk_nbd.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { REQUESTS = 40, BYTES = 8192, DISK_BYTES = 1 << 20, INPUT_MAX = 100000 };
 

@@ -12,30 +12,19 @@
  *	then	steps of 8 bytes: operation, argument, three 16-bit values
  */
 #include <errno.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "net.h"
 #include "util.h"
 #include "virtio.h"
 #include "virtio_dev.h"
 
+#include "../unit/fake_driver.h"
 #include "../unit/fake_reactor.c"
 #include "../unit/fake_ring.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 enum { STEP_LEN = 8, STEPS_MAX = 200, RINGS = 5, SIZE = 16, PIECES_MAX = 1024 };
-
-#define CHECK(what) \
-	do { \
-		if (!(what)) { \
-			fprintf(stderr, "line %d: %s\n", __LINE__, #what); \
-			abort(); \
-		} \
-	} while (0)
 
 struct world {
 	struct fake_ram ram;
@@ -44,7 +33,7 @@ struct world {
 	struct net_back back;
 	struct net *net;
 	struct virtio_device *dev;
-	struct virtio_transport t;
+	struct fake_transport t;
 	bool want_rx[NET_QUEUES_MAX], want_tx[NET_QUEUES_MAX];
 	/* The next packet and the next failure. */
 	unsigned packets;
@@ -175,59 +164,22 @@ static const struct net_back_ops back_ops = {
 	.free = back_free,
 };
 
-/* ---- the transport ---- */
-
-static void
-irq(struct virtio_transport *t, unsigned q)
-{
-	CHECK(q < t->dev->nqueue);
-}
-
-static void
-nothing(struct virtio_transport *t)
-{
-	CHECK(t->dev);
-}
-
-static const struct virtio_transport_ops t_ops = {
-	.queue_interrupt = irq,
-	.config_interrupt = nothing,
-	.refresh = nothing,
-	.live = nothing,
-	.reset = nothing,
-	.queue_reset = irq,
-};
-
 /* ---- the driver ---- */
 
 static void
 set_up_ring(struct world *w, unsigned q)
 {
-	struct fake_ring *ring = &w->ring[q];
-
-	ring_init(ring, &w->ram, q, SIZE);
-	virtio_queue_set_size(w->dev, q, SIZE);
-	virtio_queue_set_addr(w->dev, q, VIRTIO_AREA_DESC, false,
-			      (uint32_t)ring->at.desc);
-	virtio_queue_set_addr(w->dev, q, VIRTIO_AREA_DRIVER, false,
-			      (uint32_t)ring->at.driver);
-	virtio_queue_set_addr(w->dev, q, VIRTIO_AREA_DEVICE, false,
-			      (uint32_t)ring->at.device);
-	virtio_queue_enable(w->dev, q);
+	ring_init(&w->ring[q], &w->ram, q, SIZE);
+	driver_enable_queue(w->dev, q, &w->ring[q].at);
 }
 
 static void
 drive(struct world *w, uint64_t features)
 {
-	features &= w->dev->offered;
-	virtio_set_status(w->dev, 0);
-	virtio_set_status(w->dev, 3);
-	virtio_features_accept(w->dev, 0, (uint32_t)features);
-	virtio_features_accept(w->dev, 1, (uint32_t)(features >> 32) | 1 | 1 << 8);
-	virtio_set_status(w->dev, 11);
+	driver_negotiate(w->dev, features & w->dev->offered);
 	for (unsigned q = 0; q < RINGS; q++)
 		set_up_ring(w, q);
-	virtio_set_status(w->dev, 15);
+	virtio_set_status(w->dev, DRIVER_OK);
 }
 
 /* Before FEATURES_OK there was, with one page for each ring. */
@@ -414,7 +366,7 @@ start(struct world *w, uint8_t how)
 	};
 	CHECK(net_new(&w->ram.mem, fake_reactor(&w->r), &w->back, &cfg, &w->net) == 0);
 	w->dev = net_device(w->net);
-	virtio_connect(w->dev, &w->t, &t_ops);
+	fake_transport_connect(&w->t, w->dev);
 	drive(w, how & 2 ? UINT64_MAX : 1 << 15);
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "err.h"
+#include "fuzz.h"
 #include "log.h"
 #include "net.h"
 #include "net_stream.h"
@@ -21,15 +22,7 @@
 
 #include "../unit/fake_reactor.c"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 enum { STREAM_MAX = 1 << 16, FRAME_MAX = NET_PACKET_MAX - NET_HDR_LEN };
-
-#define CHECK(what) \
-	do { \
-		if (!(what)) \
-			abort(); \
-	} while (0)
 
 struct run {
 	struct fake_reactor fr;

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "err.h"
+#include "fuzz.h"
 #include "log.h"
 #include "net.h"
 #include "net_user.h"

@@ -9,6 +9,7 @@
 
 #include "chr.h"
 #include "dev.h"
+#include "fuzz.h"
 #include "util.h"
 
 #include "../unit/fake_bus.c"
@@ -98,8 +99,6 @@ step(struct host *h, struct fake_bus *fb, const uint8_t op[3])
 		break;
 	}
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -8,11 +8,10 @@
  * Input: one byte of options (bit 0: transitional), then accesses of 8 bytes: kind and
  * width, offset (16 bits), value (32 bits), one byte unused.
  */
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "log.h"
 #include "memory.h"
 #include "pci.h"
@@ -21,8 +20,6 @@
 #include "virtio.h"
 #include "virtio_dev.h"
 #include "virtio_transport.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum {
 	ACCESS_LEN = 8,
@@ -37,14 +34,6 @@ enum {
 	GSI = 7,
 	DOORBELLS_MAX = 4,
 };
-
-#define CHECK(what) \
-	do { \
-		if (!(what)) { \
-			fprintf(stderr, "line %d: %s\n", __LINE__, #what); \
-			abort(); \
-		} \
-	} while (0)
 
 struct guest {
 	struct irqchip chip;

@@ -13,27 +13,16 @@
  *	then	RAM, from guest address 0
  */
 #include <errno.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
 #include "memory.h"
 #include "util.h"
 #include "virtio.h"
 #include "virtqueue.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 enum { HEADER_LEN = 5, STEPS_MAX = 48, RAM_MAX = 4096, IOV_MAX_TEST = 64, HELD_MAX = 8 };
-
-#define CHECK(what) \
-	do { \
-		if (!(what)) { \
-			fprintf(stderr, "line %d: %s\n", __LINE__, #what); \
-			abort(); \
-		} \
-	} while (0)
 
 struct guest {
 	struct memory mem;

@@ -10,6 +10,7 @@
 
 #include "../../src/virtio/blk.h"
 #include "fake_disk.h"
+#include "fake_driver.h"
 #include "fake_reactor.h"
 #include "fake_ring.h"
 
@@ -29,69 +30,22 @@ struct fix {
 	struct fake_ring ring[QUEUES];
 	struct blk *blk;
 	struct virtio_device *dev;
-	struct virtio_transport t;
-	unsigned irqs[QUEUES], config_irqs;
-};
-
-static inline void
-t_irq(struct virtio_transport *t, unsigned q)
-{
-	container_of(t, struct fix, t)->irqs[q]++;
-}
-
-static inline void
-t_config_irq(struct virtio_transport *t)
-{
-	container_of(t, struct fix, t)->config_irqs++;
-}
-
-static inline void
-t_nothing(struct virtio_transport *t)
-{
-	(void)t;
-}
-
-static inline void
-t_queue_reset(struct virtio_transport *t, unsigned q)
-{
-	(void)t;
-	(void)q;
-}
-
-static const struct virtio_transport_ops t_ops = {
-	.queue_interrupt = t_irq,
-	.config_interrupt = t_config_irq,
-	.refresh = t_nothing,
-	.live = t_nothing,
-	.reset = t_nothing,
-	.queue_reset = t_queue_reset,
+	struct fake_transport t;
 };
 
 static inline void
 enable_queue(struct fix *x, unsigned q)
 {
-	struct virtqueue_layout *at;
-
 	ring_init(&x->ring[q], &x->ram, q, SIZE);
-	at = &x->ring[q].at;
-	virtio_queue_set_size(x->dev, q, SIZE);
-	virtio_queue_set_addr(x->dev, q, VIRTIO_AREA_DESC, false, (uint32_t)at->desc);
-	virtio_queue_set_addr(x->dev, q, VIRTIO_AREA_DRIVER, false, (uint32_t)at->driver);
-	virtio_queue_set_addr(x->dev, q, VIRTIO_AREA_DEVICE, false, (uint32_t)at->device);
-	virtio_queue_enable(x->dev, q);
+	driver_enable_queue(x->dev, q, &x->ring[q].at);
 }
 
 /* Without DRIVER_OK. */
 static inline void
 negotiate(struct fix *x, uint64_t features)
 {
-	features |= VIRTIO_F_VERSION_1 | VIRTIO_F_RING_RESET;
-	virtio_reset(x->dev);
-	virtio_set_status(x->dev, 3);
-	virtio_features_accept(x->dev, 0, (uint32_t)features);
-	virtio_features_accept(x->dev, 1, (uint32_t)(features >> 32));
-	virtio_set_status(x->dev, 11);
-	assert_int_equal(x->dev->status, 11);
+	driver_negotiate(x->dev, features);
+	assert_int_equal(x->dev->status, DRIVER_FEATURES_OK);
 }
 
 static inline void
@@ -100,8 +54,8 @@ drive_with(struct fix *x, uint64_t features)
 	negotiate(x, features);
 	for (unsigned q = 0; q < x->dev->nqueue; q++)
 		enable_queue(x, q);
-	virtio_set_status(x->dev, 15);
-	assert_int_equal(x->dev->status, 15);
+	virtio_set_status(x->dev, DRIVER_OK);
+	assert_int_equal(x->dev->status, DRIVER_OK);
 }
 
 /* What Linux takes. */
@@ -118,7 +72,7 @@ make(struct fix *x, const struct blk_config *cfg)
 				 &x->blk),
 			 0);
 	x->dev = blk_device(x->blk);
-	virtio_connect(x->dev, &x->t, &t_ops);
+	fake_transport_connect(&x->t, x->dev);
 	drive_with(x, usual_features(x));
 }
 

@@ -3,6 +3,7 @@
 #ifndef FAKE_NET_DRIVER_H
 #define FAKE_NET_DRIVER_H
 
+#include "fake_driver.h"
 #include "fake_net.h"
 #include "fake_reactor.h"
 #include "fake_ring.h"
@@ -18,7 +19,6 @@ enum {
 };
 
 #define F(bit) (UINT64_C(1) << (bit))
-#define F_MODERN (VIRTIO_F_VERSION_1 | VIRTIO_F_RING_RESET)
 /* Bits of virtio 1.2, 5.1.3, written down a second time. */
 #define F_CSUM F(0)
 #define F_GUEST_CSUM F(1)
@@ -54,43 +54,8 @@ struct net_fix {
 	struct fake_net back;
 	struct net *net;
 	struct virtio_device *dev;
-	struct virtio_transport t;
-	unsigned irqs[2 * NET_QUEUES_MAX + 1], config_irqs;
+	struct fake_transport t;
 	bool event_idx;
-};
-
-static inline void
-net_t_irq(struct virtio_transport *t, unsigned q)
-{
-	container_of(t, struct net_fix, t)->irqs[q]++;
-}
-
-static inline void
-net_t_config_irq(struct virtio_transport *t)
-{
-	container_of(t, struct net_fix, t)->config_irqs++;
-}
-
-static inline void
-net_t_nothing(struct virtio_transport *t)
-{
-	(void)t;
-}
-
-static inline void
-net_t_queue_reset(struct virtio_transport *t, unsigned q)
-{
-	(void)t;
-	(void)q;
-}
-
-static const struct virtio_transport_ops net_t_ops = {
-	.queue_interrupt = net_t_irq,
-	.config_interrupt = net_t_config_irq,
-	.refresh = net_t_nothing,
-	.live = net_t_nothing,
-	.reset = net_t_nothing,
-	.queue_reset = net_t_queue_reset,
 };
 
 static inline void
@@ -114,7 +79,7 @@ net_fix_make(struct net_fix *x, unsigned pairs, unsigned offloads,
 	if (net_new(&x->ram.mem, fake_reactor(&x->r), &x->back.back, &cfg, &x->net))
 		abort();
 	x->dev = net_device(x->net);
-	virtio_connect(x->dev, &x->t, &net_t_ops);
+	fake_transport_connect(&x->t, x->dev);
 }
 
 static inline void
@@ -134,33 +99,19 @@ net_fix_fini(struct net_fix *x)
 static inline void
 net_ring(struct net_fix *x, unsigned q, unsigned size)
 {
-	struct fake_ring *ring = &x->ring[q];
-
-	ring_init(ring, &x->ram, q, size);
-	virtio_queue_set_size(x->dev, q, size);
-	virtio_queue_set_addr(x->dev, q, VIRTIO_AREA_DESC, false,
-			      (uint32_t)ring->at.desc);
-	virtio_queue_set_addr(x->dev, q, VIRTIO_AREA_DRIVER, false,
-			      (uint32_t)ring->at.driver);
-	virtio_queue_set_addr(x->dev, q, VIRTIO_AREA_DEVICE, false,
-			      (uint32_t)ring->at.device);
-	virtio_queue_enable(x->dev, q);
+	ring_init(&x->ring[q], &x->ram, q, size);
+	driver_enable_queue(x->dev, q, &x->ring[q].at);
 }
 
 /* A modern driver with rings of this size for queues 0 .. n - 1. */
 static inline void
 net_drive(struct net_fix *x, uint64_t features, unsigned n, unsigned size)
 {
-	features |= F_MODERN;
-	virtio_reset(x->dev);
-	virtio_set_status(x->dev, 3);
-	virtio_features_accept(x->dev, 0, (uint32_t)features);
-	virtio_features_accept(x->dev, 1, (uint32_t)(features >> 32));
-	virtio_set_status(x->dev, 11);
+	driver_negotiate(x->dev, features);
 	x->event_idx = features & VIRTIO_F_EVENT_IDX;
 	for (unsigned q = 0; q < n; q++)
 		net_ring(x, q, size);
-	virtio_set_status(x->dev, 15);
+	virtio_set_status(x->dev, DRIVER_OK);
 }
 
 /* A driver of the legacy interface; its rings have 256 entries and one layout. */

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "fake_driver.h"
 #include "fake_virtio.h"
 
 enum {
@@ -20,61 +21,7 @@ struct fix {
 	struct fake_ram ram;
 	struct fake_ring ring[FAKE_QUEUES];
 	struct fake_dev f;
-	struct virtio_transport t;
-	unsigned queue_irq[FAKE_QUEUES], config_irq, refreshes, lives, resets;
-	unsigned queue_resets;
-};
-
-static struct fix *
-fix_of(struct virtio_transport *t)
-{
-	return container_of(t, struct fix, t);
-}
-
-static void
-t_queue_interrupt(struct virtio_transport *t, unsigned q)
-{
-	fix_of(t)->queue_irq[q]++;
-}
-
-static void
-t_config_interrupt(struct virtio_transport *t)
-{
-	fix_of(t)->config_irq++;
-}
-
-static void
-t_refresh(struct virtio_transport *t)
-{
-	fix_of(t)->refreshes++;
-}
-
-static void
-t_live(struct virtio_transport *t)
-{
-	fix_of(t)->lives++;
-}
-
-static void
-t_reset(struct virtio_transport *t)
-{
-	fix_of(t)->resets++;
-}
-
-static void
-t_queue_reset(struct virtio_transport *t, unsigned q)
-{
-	(void)q;
-	fix_of(t)->queue_resets++;
-}
-
-static const struct virtio_transport_ops t_ops = {
-	.queue_interrupt = t_queue_interrupt,
-	.config_interrupt = t_config_interrupt,
-	.refresh = t_refresh,
-	.live = t_live,
-	.reset = t_reset,
-	.queue_reset = t_queue_reset,
+	struct fake_transport t;
 };
 
 static int
@@ -85,7 +32,7 @@ setup(void **state)
 	log_set_level(LOG_ERROR);
 	ram_init(&x->ram);
 	fake_dev_init(&x->f, &x->ram.mem);
-	virtio_connect(&x->f.dev, &x->t, &t_ops);
+	fake_transport_connect(&x->t, &x->f.dev);
 	*state = x;
 	return 0;
 }
@@ -122,26 +69,10 @@ negotiate(struct fix *x, uint64_t features)
 }
 
 static void
-set_queue(struct fix *x, unsigned q, const struct virtqueue_layout *at)
-{
-	struct virtio_device *dev = &x->f.dev;
-
-	virtio_queue_set_size(dev, q, at->size);
-	virtio_queue_set_addr(dev, q, VIRTIO_AREA_DESC, false, (uint32_t)at->desc);
-	virtio_queue_set_addr(dev, q, VIRTIO_AREA_DESC, true, (uint32_t)(at->desc >> 32));
-	virtio_queue_set_addr(dev, q, VIRTIO_AREA_DRIVER, false, (uint32_t)at->driver);
-	virtio_queue_set_addr(dev, q, VIRTIO_AREA_DRIVER, true,
-			      (uint32_t)(at->driver >> 32));
-	virtio_queue_set_addr(dev, q, VIRTIO_AREA_DEVICE, false, (uint32_t)at->device);
-	virtio_queue_set_addr(dev, q, VIRTIO_AREA_DEVICE, true,
-			      (uint32_t)(at->device >> 32));
-}
-
-static void
 enable(struct fix *x, unsigned q, unsigned size)
 {
 	ring_init(&x->ring[q], &x->ram, q, size);
-	set_queue(x, q, &x->ring[q].at);
+	driver_set_queue(&x->f.dev, q, &x->ring[q].at);
 	virtio_queue_enable(&x->f.dev, q);
 }
 
@@ -180,7 +111,7 @@ a_driver_walks_through_the_states(void **state)
 	assert_int_equal(status(x, ACK | DRV | FOK), ACK | DRV | FOK);
 	assert_int_equal(status(x, ACK | DRV | FOK | DOK), ACK | DRV | FOK | DOK);
 	assert_int_equal(x->f.starts, 1);
-	assert_int_equal(x->lives, 1);
+	assert_int_equal(x->t.lives, 1);
 	assert_int_equal(status(x, 0), 0);
 	assert_int_equal(x->f.stops, 1);
 }
@@ -266,7 +197,7 @@ a_type_that_cannot_start_needs_a_reset(void **state)
 	x->f.start_err = -EIO;
 	negotiate(x, ALL);
 	assert_int_equal(status(x, ACK | DRV | FOK | DOK), ACK | DRV | FOK | DOK | NEEDS);
-	assert_int_equal(x->config_irq, 1);
+	assert_int_equal(x->t.config_irqs, 1);
 	x->f.start_err = 0;
 	x->f.starts = 0;
 	drive(x);
@@ -372,16 +303,16 @@ bad_queue_sizes_read_as_0_and_cannot_be_enabled(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
 		negotiate(x, ALL);
 		ring_init(&x->ring[0], &x->ram, 0, 16);
-		set_queue(x, 0, &x->ring[0].at);
+		driver_set_queue(&x->f.dev, 0, &x->ring[0].at);
 		virtio_queue_set_size(&x->f.dev, 0, bad[i]);
 		assert_int_equal(x->f.queue[0].at.size, 0);
 		virtio_queue_enable(&x->f.dev, 0);
 		assert_false(x->f.queue[0].enabled);
 		assert_int_equal(x->f.dev.status, ACK | DRV | FOK | NEEDS);
 		/* It cannot be told before DRIVER_OK, and is told then. */
-		assert_int_equal(x->config_irq, i);
+		assert_int_equal(x->t.config_irqs, i);
 		status(x, ACK | DRV | FOK | DOK);
-		assert_int_equal(x->config_irq, i + 1);
+		assert_int_equal(x->t.config_irqs, i + 1);
 		assert_int_equal(x->f.starts, 0);
 	}
 	drive(x);
@@ -399,7 +330,7 @@ rings_outside_ram_or_wrapping_need_a_reset(void **state)
 		for (unsigned area = 0; area < 3; area++) {
 			negotiate(x, ALL);
 			ring_init(&x->ring[0], &x->ram, 0, 16);
-			set_queue(x, 0, &x->ring[0].at);
+			driver_set_queue(&x->f.dev, 0, &x->ring[0].at);
 			virtio_queue_set_addr(&x->f.dev, 0, area, false,
 					      (uint32_t)bad[i]);
 			virtio_queue_set_addr(&x->f.dev, 0, area, true,
@@ -425,13 +356,13 @@ a_queue_is_frozen_while_enabled_and_from_driver_ok_on(void **state)
 	negotiate(x, ALL);
 	enable(x, 0, 16);
 	before = x->f.queue[0].at;
-	set_queue(x, 0, &other);
+	driver_set_queue(&x->f.dev, 0, &other);
 	assert_memory_equal(&before, &x->f.queue[0].at, sizeof(before));
 
 	status(x, ACK | DRV | FOK | DOK);
 	for (unsigned q = 0; q < FAKE_QUEUES; q++) {
 		before = x->f.queue[q].at;
-		set_queue(x, q, &other);
+		driver_set_queue(&x->f.dev, q, &other);
 		virtio_queue_enable(&x->f.dev, q);
 		virtio_queue_set_pfn(&x->f.dev, q, RAM_GPA >> 12, 4096, 4096);
 		assert_memory_equal(&before, &x->f.queue[q].at, sizeof(before));
@@ -472,7 +403,7 @@ two_hundred_enables_leave_no_trace(void **state)
 	assert_int_equal(x->f.stops, 199);
 	offer(x, 0, 3);
 	virtio_notify(&x->f.dev, 0);
-	assert_int_equal(x->queue_irq[0], 1);
+	assert_int_equal(x->t.irqs[0], 1);
 }
 
 /* ---- reset of one queue (2.6) ---- */
@@ -487,7 +418,7 @@ a_queue_reset_thaws_that_queue_only(void **state)
 	virtio_notify(&x->f.dev, 1);
 	virtio_queue_reset(&x->f.dev, 1);
 	assert_int_equal(x->f.queue_stops[1], 1);
-	assert_int_equal(x->queue_resets, 1);
+	assert_int_equal(x->t.queue_resets, 1);
 	assert_false(x->f.queue[1].enabled);
 	assert_int_equal(x->f.queue[1].at.size, FAKE_QUEUE_SIZE);
 	assert_int_equal(x->f.queue[1].at.desc, 0);
@@ -497,7 +428,7 @@ a_queue_reset_thaws_that_queue_only(void **state)
 	/* With another size; what is in the ring by then is seen. */
 	ring_init(&x->ring[1], &x->ram, 1, 32);
 	offer(x, 1, 31);
-	set_queue(x, 1, &x->ring[1].at);
+	driver_set_queue(&x->f.dev, 1, &x->ring[1].at);
 	virtio_queue_enable(&x->f.dev, 1);
 	assert_true(x->f.queue[1].enabled);
 	assert_int_equal(x->f.queue_starts[1], 1);
@@ -551,7 +482,7 @@ a_doorbell_before_driver_ok_is_ignored_and_made_up_for(void **state)
 	assert_int_equal(ring_used_idx(&x->ring[0]), 0);
 	status(x, ACK | DRV | FOK | DOK);
 	assert_int_equal(ring_used_idx(&x->ring[0]), 1);
-	assert_int_equal(x->queue_irq[0], 1);
+	assert_int_equal(x->t.irqs[0], 1);
 }
 
 static void
@@ -563,15 +494,15 @@ a_broken_ring_sets_needs_reset_and_tells_by_config_interrupt(void **state)
 	ring_offer(&x->ring[0], 16); /* out of range */
 	virtio_notify(&x->f.dev, 0);
 	assert_true(x->f.dev.status & NEEDS);
-	assert_int_equal(x->config_irq, 1);
-	assert_int_equal(x->queue_irq[0], 0);
-	assert_true(x->refreshes > 0);
+	assert_int_equal(x->t.config_irqs, 1);
+	assert_int_equal(x->t.irqs[0], 0);
+	assert_true(x->t.refreshes > 0);
 
 	/* Neither queue is looked at any more, and it is said only once. */
 	offer(x, 1, 0);
 	virtio_notify(&x->f.dev, 1);
 	virtio_notify(&x->f.dev, 0);
-	assert_int_equal(x->config_irq, 1);
+	assert_int_equal(x->t.config_irqs, 1);
 	assert_int_equal(x->f.dev.stat.failures, 1);
 
 	/* The status cannot be talked away, but for a reset. */
@@ -579,7 +510,7 @@ a_broken_ring_sets_needs_reset_and_tells_by_config_interrupt(void **state)
 	drive(x);
 	offer(x, 0, 1);
 	virtio_notify(&x->f.dev, 0);
-	assert_int_equal(x->queue_irq[0], 1);
+	assert_int_equal(x->t.irqs[0], 1);
 }
 
 static void
@@ -595,7 +526,7 @@ a_completion_after_the_failure_is_swallowed(void **state)
 	virtqueue_push(&x->f.queue[1].vq, 7, 4);
 	virtio_publish(&x->f.dev, 1);
 	assert_int_equal(ring_used_idx(&x->ring[1]), 0);
-	assert_int_equal(x->queue_irq[1], 0);
+	assert_int_equal(x->t.irqs[1], 0);
 }
 
 static void
@@ -659,12 +590,12 @@ a_change_moves_the_generation_and_interrupts(void **state)
 
 	virtio_config_change(&x->f.dev, 0, "\1\2", 2);
 	assert_int_not_equal(x->f.dev.generation, gen);
-	assert_int_equal(x->config_irq, 0); /* nobody listens before DRIVER_OK */
+	assert_int_equal(x->t.config_irqs, 0); /* nobody listens before DRIVER_OK */
 	drive(x);
 	gen = x->f.dev.generation;
 	virtio_config_change(&x->f.dev, 0, "\3\4", 2);
 	assert_int_not_equal(x->f.dev.generation, gen);
-	assert_int_equal(x->config_irq, 1);
+	assert_int_equal(x->t.config_irqs, 1);
 	assert_int_equal(virtio_config_read(&x->f.dev, 0, 2), 0x0403);
 }
 

@@ -95,7 +95,7 @@ a_read_reaches_guest_memory(void **state)
 	assert_int_equal(ring_used_len(&x->ring[0], 0), 1025);
 	assert_int_equal(status(x, 0), BLK_S_OK);
 	assert_memory_equal(data(x, 0), x->disk.buf + 3 * 512, 1024);
-	assert_int_equal(x->irqs[0], 1);
+	assert_int_equal(x->t.irqs[0], 1);
 }
 
 static void
@@ -384,7 +384,7 @@ no_room_for_the_status_needs_a_reset(void **state)
 	virtio_notify(x->dev, 0);
 	settle(x);
 	assert_int_equal(x->dev->status, 15 | VIRTIO_STATUS_NEEDS_RESET);
-	assert_int_equal(x->config_irqs, 1);
+	assert_int_equal(x->t.config_irqs, 1);
 	assert_int_equal(x->disk.nops, 0);
 	drive_with(x, usual_features(x));
 	assert_int_equal(ask(x, BLK_T_IN, 0, 512), BLK_S_OK);

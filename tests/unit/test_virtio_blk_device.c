@@ -57,10 +57,10 @@ one_interrupt_for_all_that_a_pass_completes(void **state)
 	assert_int_equal(used(x, 0), 0);
 	fake_disk_answer_all(&x->disk);
 	assert_int_equal(used(x, 0), 0);
-	assert_int_equal(x->irqs[0], 0);
+	assert_int_equal(x->t.irqs[0], 0);
 	fake_reactor_deferred(&x->r);
 	assert_int_equal(used(x, 0), 32);
-	assert_int_equal(x->irqs[0], 1);
+	assert_int_equal(x->t.irqs[0], 1);
 }
 
 static void
@@ -147,7 +147,7 @@ a_driver_that_rings_only_when_asked_is_served(void **state)
 		virtio_notify(x->dev, 0);
 		settle(x);
 		assert_int_equal(used(x, 0), i + 1);
-		assert_int_equal(x->irqs[0], i + 1);
+		assert_int_equal(x->t.irqs[0], i + 1);
 	}
 }
 
@@ -522,12 +522,12 @@ each_queue_has_its_own_ring_and_interrupt(void **state)
 	assert_int_equal(x->disk.nheld, QUEUES);
 	fake_disk_answer(&x->disk, 1, 0);
 	fake_reactor_deferred(&x->r);
-	assert_int_equal(x->irqs[0], 0);
-	assert_int_equal(x->irqs[1], 1);
+	assert_int_equal(x->t.irqs[0], 0);
+	assert_int_equal(x->t.irqs[1], 1);
 	settle(x);
 	for (unsigned q = 0; q < QUEUES; q++) {
 		assert_int_equal(used(x, q), 1);
-		assert_int_equal(x->irqs[q], 1);
+		assert_int_equal(x->t.irqs[q], 1);
 		assert_memory_equal(data(x, q), x->disk.buf + (10 + q) * 512, 512);
 	}
 }

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "chr.h"
+#include "fake_driver.h"
 #include "fake_reactor.h"
 #include "fake_ring.h"
 #include "virtio.h"
@@ -55,11 +56,10 @@ struct fix {
 	struct fake_ring ring[QUEUES];
 	struct virtio_console *vc;
 	struct virtio_device *dev;
-	struct virtio_transport t;
+	struct fake_transport t;
 	struct back back[3];
 	unsigned nport;
 	uint16_t told; /* messages looked at */
-	unsigned irqs[QUEUES], config_irqs;
 };
 
 static size_t
@@ -89,40 +89,6 @@ static const struct chr_back_ops back_ops = {
 	.set_room = back_set_room,
 };
 
-static void
-t_irq(struct virtio_transport *t, unsigned q)
-{
-	container_of(t, struct fix, t)->irqs[q]++;
-}
-
-static void
-t_config_irq(struct virtio_transport *t)
-{
-	container_of(t, struct fix, t)->config_irqs++;
-}
-
-static void
-t_nothing(struct virtio_transport *t)
-{
-	(void)t;
-}
-
-static void
-t_queue_reset(struct virtio_transport *t, unsigned q)
-{
-	(void)t;
-	(void)q;
-}
-
-static const struct virtio_transport_ops t_ops = {
-	.queue_interrupt = t_irq,
-	.config_interrupt = t_config_irq,
-	.refresh = t_nothing,
-	.live = t_nothing,
-	.reset = t_nothing,
-	.queue_reset = t_queue_reset,
-};
-
 /* ---- a driver ---- */
 
 static void
@@ -135,13 +101,7 @@ start_queue(struct fix *x, unsigned q)
 	x->ring[q].at.driver = base + 16 * SIZE;
 	x->ring[q].at.device = align_up(base + 16 * SIZE + 6 + 2 * SIZE, 4);
 	memset(ram_at(&x->ram, base), 0, 0x800);
-	virtio_queue_set_size(x->dev, q, SIZE);
-	virtio_queue_set_addr(x->dev, q, VIRTIO_AREA_DESC, false, (uint32_t)base);
-	virtio_queue_set_addr(x->dev, q, VIRTIO_AREA_DRIVER, false,
-			      (uint32_t)x->ring[q].at.driver);
-	virtio_queue_set_addr(x->dev, q, VIRTIO_AREA_DEVICE, false,
-			      (uint32_t)x->ring[q].at.device);
-	virtio_queue_enable(x->dev, q);
+	driver_enable_queue(x->dev, q, &x->ring[q].at);
 }
 
 static void
@@ -149,15 +109,11 @@ drive(struct fix *x, uint32_t features)
 {
 	unsigned n = features & F_MULTIPORT ? x->dev->nqueue : 2;
 
-	virtio_reset(x->dev);
-	virtio_set_status(x->dev, 3);
-	virtio_features_accept(x->dev, 0, features);
-	virtio_features_accept(x->dev, 1, 1 | 1 << 8);
-	virtio_set_status(x->dev, 11);
+	driver_negotiate(x->dev, features);
 	for (unsigned q = 0; q < n; q++)
 		start_queue(x, q);
-	virtio_set_status(x->dev, 15);
-	assert_int_equal(x->dev->status, 15);
+	virtio_set_status(x->dev, DRIVER_OK);
+	assert_int_equal(x->dev->status, DRIVER_OK);
 	x->told = 0;
 }
 
@@ -183,7 +139,7 @@ make(struct fix *x, const char *const *names, const char *types)
 					    &x->vc),
 			 0);
 	x->dev = virtio_console_device(x->vc);
-	virtio_connect(x->dev, &x->t, &t_ops);
+	fake_transport_connect(&x->t, x->dev);
 }
 
 /* One console: no control queues. */
@@ -359,7 +315,7 @@ output_reaches_the_back_and_the_buffer_comes_back(void **state)
 	went_out(&x->back[0], "hello");
 	assert_int_equal(ring_used_id(&x->ring[TX0], 0), 3);
 	assert_int_equal(ring_used_len(&x->ring[TX0], 0), 0);
-	assert_int_equal(x->irqs[TX0], 1);
+	assert_int_equal(x->t.irqs[TX0], 1);
 }
 
 static void
@@ -401,7 +357,7 @@ input_is_asked_for_only_while_the_driver_has_buffers(void **state)
 	assert_memory_equal(ram_at(&x->ram, DATA_GPA), "12345678", 8);
 	assert_int_equal(*ram_at(&x->ram, DATA_GPA + 64), '9');
 	/* one interrupt for all of it */
-	assert_int_equal(x->irqs[RX0], 1);
+	assert_int_equal(x->t.irqs[RX0], 1);
 }
 
 static void
@@ -522,13 +478,13 @@ the_size_of_the_terminal_is_in_the_configuration(void **state)
 	assert_int_equal(virtio_features_offered(x->dev, 0) & 7, F_EMERG | F_SIZE);
 	drive(x, F_SIZE);
 	/* or Linux would not look */
-	assert_int_equal(x->config_irqs, 1);
+	assert_int_equal(x->t.config_irqs, 1);
 	assert_int_equal(virtio_config_read(x->dev, 0, 2), 80);
 	assert_int_equal(virtio_config_read(x->dev, 2, 2), 25);
 	chr->cols = 132;
 	chr->front->changed(chr->dev);
 	assert_int_equal(virtio_config_read(x->dev, 0, 2), 132);
-	assert_int_equal(x->config_irqs, 2);
+	assert_int_equal(x->t.config_irqs, 2);
 }
 
 static void
@@ -894,7 +850,7 @@ nothing_is_written_after_a_reset(void **state)
 	offer(x, RX0, 0, DATA_GPA, 8);
 	input(b, "x", 1); /* not yet published */
 	virtio_set_status(x->dev, 0);
-	assert_int_equal(x->irqs[RX0], 1);
+	assert_int_equal(x->t.irqs[RX0], 1);
 	assert_int_equal(b->room, 0);
 	memset(x->ram.buf, 0, RAM_LEN);
 	b->takes = SIZE_MAX;

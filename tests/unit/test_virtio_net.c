@@ -58,7 +58,7 @@ a_packet_arrives_behind_its_header(void **state)
 	for (unsigned i = 0; i < 100; i++)
 		assert_int_equal(*ram_at(&x->ram, NET_DATA + 12 + i), data_byte(x, n, i));
 	assert_int_equal(*ram_at(&x->ram, NET_DATA + 112), 0);
-	assert_int_equal(x->irqs[0], 1);
+	assert_int_equal(x->t.irqs[0], 1);
 }
 
 static void
@@ -83,7 +83,7 @@ a_large_packet_spans_buffers_and_says_how_many(void **state)
 	assert_int_equal(le16_get(ram_at(&x->ram, NET_DATA + 10)), 27);
 	for (unsigned i = 0; i < 40000; i++)
 		assert_int_equal(*ram_at(&x->ram, NET_DATA + 12 + i), data_byte(x, n, i));
-	assert_int_equal(x->irqs[0], 1);
+	assert_int_equal(x->t.irqs[0], 1);
 }
 
 static void
@@ -98,7 +98,7 @@ a_batch_of_packets_is_one_interrupt(void **state)
 		fake_net_put(&x->back, net_mac, 1514);
 	assert_true(fake_net_readable(&x->back));
 	assert_int_equal(ring_used_idx(&x->ring[0]), 20);
-	assert_int_equal(x->irqs[0], 1);
+	assert_int_equal(x->t.irqs[0], 1);
 }
 
 static void
@@ -521,7 +521,7 @@ one_pass_of_sending_is_bounded_and_the_rest_follows(void **state)
 	assert_int_equal(x->back.ntx, 64);
 	assert_int_equal(fake_reactor_deferred(&x->r), 2);
 	assert_int_equal(x->back.ntx, 150);
-	assert_int_equal(x->irqs[1], 3);
+	assert_int_equal(x->t.irqs[1], 3);
 }
 
 static void
@@ -540,8 +540,8 @@ a_driver_that_rings_only_when_asked_is_served(void **state)
 		assert_int_equal(ring_used_idx(&x->ring[0]), i + 1);
 		net_send(x, 1, i % NET_RING, NULL, 12, 60);
 		assert_int_equal(ring_used_idx(&x->ring[1]), i + 1);
-		assert_int_equal(x->irqs[0], i + 1);
-		assert_int_equal(x->irqs[1], i + 1);
+		assert_int_equal(x->t.irqs[0], i + 1);
+		assert_int_equal(x->t.irqs[1], i + 1);
 	}
 }
 

@@ -131,11 +131,11 @@ the_link_is_told_and_announced(void **state)
 	x->back.back.info.link = false;
 	x->back.back.front->link(x->net);
 	assert_int_equal(virtio_config_read(x->dev, 6, 2), 0);
-	assert_int_equal(x->config_irqs, 1);
+	assert_int_equal(x->t.config_irqs, 1);
 	x->back.back.info.link = true;
 	x->back.back.front->link(x->net);
 	assert_int_equal(virtio_config_read(x->dev, 6, 2), 3);
-	assert_int_equal(x->config_irqs, 2);
+	assert_int_equal(x->t.config_irqs, 2);
 	assert_int_equal(net_command(x, 2, "\3\0", 2), OK);
 	assert_int_equal(virtio_config_read(x->dev, 6, 2), 1);
 	/* A driver that does not know how is not asked to announce. */
@@ -488,7 +488,7 @@ pairs_carry_packets_when_they_are_switched_on(void **state)
 	fake_net_put(&x->back, net_mac, 60);
 	assert_true(fake_net_readable(&x->back));
 	assert_int_equal(ring_used_idx(&x->ring[2]), 1);
-	assert_int_equal(x->irqs[2], 1);
+	assert_int_equal(x->t.irqs[2], 1);
 
 	net_buffer(x, 2, 1, NET_DATA, 1600);
 	assert_int_equal(net_command(x, 4, "\4\0\1\0", 4), OK);

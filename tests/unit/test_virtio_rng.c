@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "fake_driver.h"
 #include "fake_reactor.h"
 #include "fake_ring.h"
-#include "virtio.h"
 #include "virtio_dev.h"
 
 enum { SIZE = 64 };
@@ -18,12 +18,11 @@ struct fix {
 	struct fake_ring ring;
 	struct rng *rng;
 	struct virtio_device *dev;
-	struct virtio_transport t;
+	struct fake_transport t;
 	struct rng_backend back;
 	uint64_t filled;
 	unsigned calls;
 	ssize_t fail_after; /* bytes; -1: never */
-	unsigned irqs, config_irqs;
 };
 
 static ssize_t
@@ -43,60 +42,13 @@ fill(void *arg, void *buf, size_t len)
 }
 
 static void
-t_irq(struct virtio_transport *t, unsigned q)
+drive_with(struct fix *x, uint64_t features)
 {
-	(void)q;
-	container_of(t, struct fix, t)->irqs++;
-}
-
-static void
-t_config_irq(struct virtio_transport *t)
-{
-	container_of(t, struct fix, t)->config_irqs++;
-}
-
-static void
-t_nothing(struct virtio_transport *t)
-{
-	(void)t;
-}
-
-static void
-t_queue_reset(struct virtio_transport *t, unsigned q)
-{
-	(void)t;
-	(void)q;
-}
-
-static const struct virtio_transport_ops t_ops = {
-	.queue_interrupt = t_irq,
-	.config_interrupt = t_config_irq,
-	.refresh = t_nothing,
-	.live = t_nothing,
-	.reset = t_nothing,
-	.queue_reset = t_queue_reset,
-};
-
-static void
-drive_with(struct fix *x, uint32_t features)
-{
-	struct virtio_device *dev = x->dev;
-
-	virtio_reset(dev);
-	virtio_set_status(dev, 3);
-	virtio_features_accept(dev, 0, features);
-	virtio_features_accept(dev, 1, 1 | 1 << 8);
-	virtio_set_status(dev, 11);
+	driver_negotiate(x->dev, features);
 	ring_init(&x->ring, &x->ram, 0, SIZE);
-	virtio_queue_set_size(dev, 0, SIZE);
-	virtio_queue_set_addr(dev, 0, VIRTIO_AREA_DESC, false, (uint32_t)x->ring.at.desc);
-	virtio_queue_set_addr(dev, 0, VIRTIO_AREA_DRIVER, false,
-			      (uint32_t)x->ring.at.driver);
-	virtio_queue_set_addr(dev, 0, VIRTIO_AREA_DEVICE, false,
-			      (uint32_t)x->ring.at.device);
-	virtio_queue_enable(dev, 0);
-	virtio_set_status(dev, 15);
-	assert_int_equal(dev->status, 15);
+	driver_enable_queue(x->dev, 0, &x->ring.at);
+	virtio_set_status(x->dev, DRIVER_OK);
+	assert_int_equal(x->dev->status, DRIVER_OK);
 }
 
 static void
@@ -115,7 +67,7 @@ make(struct fix *x, uint64_t rate, uint64_t burst)
 				 &x->rng),
 			 0);
 	x->dev = rng_device(x->rng);
-	virtio_connect(x->dev, &x->t, &t_ops);
+	fake_transport_connect(&x->t, x->dev);
 	drive(x);
 }
 
@@ -167,7 +119,7 @@ a_buffer_is_filled(void **state)
 	assert_int_equal(ring_used_len(&x->ring, 0), 64);
 	assert_int_equal(*ram_at(&x->ram, DATA_GPA + 63), 0x5a);
 	assert_int_equal(*ram_at(&x->ram, DATA_GPA + 64), 0);
-	assert_int_equal(x->irqs, 1);
+	assert_int_equal(x->t.irqs[0], 1);
 }
 
 static void
@@ -211,11 +163,11 @@ one_pass_is_bounded_and_the_rest_follows(void **state)
 	ring_show(&x->ring);
 	virtio_notify(x->dev, 0);
 	assert_int_equal(ring_used_idx(&x->ring), 16);
-	assert_int_equal(x->irqs, 1);
+	assert_int_equal(x->t.irqs[0], 1);
 	assert_int_equal(fake_reactor_ntimers(&x->r), 1);
 	fake_reactor_advance(&x->r, 0);
 	assert_int_equal(ring_used_idx(&x->ring), SIZE);
-	assert_int_equal(x->irqs, 4);
+	assert_int_equal(x->t.irqs[0], 4);
 	assert_int_equal(fake_reactor_ntimers(&x->r), 0);
 }
 
@@ -234,7 +186,7 @@ a_request_waits_until_the_bucket_has_enough(void **state)
 	fake_reactor_advance(&x->r, 1);
 	assert_int_equal(ring_used_idx(&x->ring), 2);
 	assert_int_equal(ring_used_len(&x->ring, 1), 64);
-	assert_int_equal(x->irqs, 2);
+	assert_int_equal(x->t.irqs[0], 2);
 }
 
 static void
@@ -303,7 +255,7 @@ a_broken_ring_needs_a_reset_and_recovers(void **state)
 	ring_offer(&x->ring, SIZE);
 	virtio_notify(x->dev, 0);
 	assert_int_equal(x->dev->status, 15 | VIRTIO_STATUS_NEEDS_RESET);
-	assert_int_equal(x->config_irqs, 1);
+	assert_int_equal(x->t.config_irqs, 1);
 	drive(x);
 	ask(x, 0, 8);
 	assert_int_equal(ring_used_idx(&x->ring), 1);
@@ -353,7 +305,7 @@ a_driver_that_rings_only_when_asked_is_served(void **state)
 		assert_true(ring_offer_rings(&x->ring, 0, true));
 		virtio_notify(x->dev, 0);
 		assert_int_equal(ring_used_idx(&x->ring), i + 1);
-		assert_int_equal(x->irqs, i + 1);
+		assert_int_equal(x->t.irqs[0], i + 1);
 	}
 }
 
