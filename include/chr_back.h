@@ -4,7 +4,8 @@
  *
  * All return 0 or -errno, and then nothing has been left on the host; chr_free() takes
  * away what they made there, but for the file.  The name is for messages and copied.
- * None blocks, and none buffers: what the host does not take stays with the front.
+ * None blocks, and none buffers but the file: what the host does not take stays with the
+ * front.
  *
  * Reactor thread only; main ignores SIGPIPE.
  */
@@ -30,9 +31,10 @@ int chr_socket_new(struct reactor *r, const char *name, const char *path,
 		   struct chr **ret);
 
 /*
- * Output goes to the end of a file, made with mode 0600; there is no input.  What the
- * file system does not take is lost, with one warning.  -ENOTSUP: no regular file.
+ * Output goes to the end of a file, made with mode 0600; there is no input.  Up to 128 KiB
+ * wait for the file system; chr_free() waits for it.  What it does not take is lost, with
+ * one warning.  -ENOTSUP: no regular file.
  */
-int chr_file_new(const char *name, const char *path, struct chr **ret);
+int chr_file_new(struct reactor *r, const char *name, const char *path, struct chr **ret);
 
 #endif

@@ -25,7 +25,7 @@ open_back(const struct config_console *con, const char *name,
 	case CONFIG_CONSOLE_SOCKET:
 		return chr_socket_new(r, name, con->path, ret);
 	case CONFIG_CONSOLE_FILE:
-		return chr_file_new(name, con->path, ret);
+		return chr_file_new(r, name, con->path, ret);
 	case CONFIG_CONSOLE_STDIO:
 		*ret = all->stdio;
 		return 0;

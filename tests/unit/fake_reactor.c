@@ -2,8 +2,10 @@
 #include "fake_reactor.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <poll.h>
 #include <stddef.h>
+#include <sys/uio.h>
 
 #include "util.h"
 
@@ -241,6 +243,39 @@ fake_reactor_deferred(struct fake_reactor *f)
 		d->cb(d);
 	}
 	return n;
+}
+
+/* ---- file operations: those that a test has come to ---- */
+
+WEAK void
+reactor_submit(struct reactor *r, struct reactor_op *op)
+{
+	struct reactor_op **pp = &fake(r)->op;
+
+	assert(op->code == REACTOR_WRITEV);
+	while (*pp)
+		pp = &(*pp)->next;
+	op->next = NULL;
+	*pp = op;
+}
+
+bool
+fake_reactor_op(struct fake_reactor *f)
+{
+	struct reactor_op *op = f->op;
+
+	if (!op)
+		return false;
+	f->op = op->next;
+	ssize_t n = pwritev(op->fd, op->iov, (int)op->niov, (off_t)op->off);
+	op->done(op, n < 0 ? -errno : (int)n);
+	return true;
+}
+
+WEAK bool
+reactor_op_wait(struct reactor *r)
+{
+	return fake_reactor_op(fake(r));
 }
 
 /* ---- signals ---- */

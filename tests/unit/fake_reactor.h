@@ -29,6 +29,7 @@ struct fake_reactor {
 		int signum;
 	} signal[FAKE_REACTOR_MAX];
 	struct reactor_defer *deferred;
+	struct reactor_op *op; /* the oldest */
 };
 
 /* To pass where a struct reactor is wanted. */
@@ -50,6 +51,9 @@ unsigned fake_reactor_io(struct fake_reactor *f, int timeout_ms);
 
 /* What is watched of a descriptor: REACTOR_READ, REACTOR_WRITE. */
 unsigned fake_reactor_watched(const struct fake_reactor *f, int fd);
+
+/* The oldest file operation ends; false: there is none. */
+bool fake_reactor_op(struct fake_reactor *f);
 
 /* A signal arrives; returns how many watched for it. */
 unsigned fake_reactor_signal(struct fake_reactor *f, int signum);

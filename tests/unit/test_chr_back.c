@@ -544,17 +544,26 @@ a_link_left_behind_is_replaced_and_other_things_are_not(void **state)
 /* ---- file ---- */
 
 static void
+assert_file(const void *want, size_t len)
+{
+	static uint8_t got[(1 << 20) + 1];
+	int fd = open(fx.path, O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(read(fd, got, sizeof(got)), len);
+	assert_memory_equal(got, want, len);
+	close(fd);
+}
+
+static void
 a_file_is_private_and_is_added_to(void **state)
 {
-	char buf[16];
 	struct stat st;
 	struct chr *c;
-	int fd;
 
 	(void)state;
 	umask(0);
 	for (unsigned i = 0; i < 2; i++) {
-		assert_int_equal(chr_file_new("f", fx.path, &c), 0);
+		assert_int_equal(chr_file_new(fake_reactor(&fx.fr), "f", fx.path, &c), 0);
 		listen_to(c);
 		room(100);
 		assert_int_equal(put(i ? "two" : "one", 3), 3);
@@ -565,10 +574,7 @@ a_file_is_private_and_is_added_to(void **state)
 	umask(022);
 	assert_int_equal(stat(fx.path, &st), 0);
 	assert_int_equal(st.st_mode, S_IFREG | 0600);
-	fd = open(fx.path, O_RDONLY | O_CLOEXEC);
-	assert_int_equal(read(fd, buf, sizeof(buf)), 6);
-	assert_memory_equal(buf, "onetwo", 6);
-	close(fd);
+	assert_file("onetwo", 6);
 }
 
 /* By the limit on the size of a file, as a full disk would. */
@@ -580,7 +586,7 @@ a_full_disk_loses_output_and_stops_nobody(void **state)
 
 	(void)state;
 	signal(SIGXFSZ, SIG_IGN);
-	assert_int_equal(chr_file_new("f", fx.path, &c), 0);
+	assert_int_equal(chr_file_new(fake_reactor(&fx.fr), "f", fx.path, &c), 0);
 	listen_to(c);
 	log_set_level(LOG_ERROR);
 	getrlimit(RLIMIT_FSIZE, &lim);
@@ -589,8 +595,43 @@ a_full_disk_loses_output_and_stops_nobody(void **state)
 	setrlimit(RLIMIT_FSIZE, &small);
 	assert_int_equal(put("0123456789", 10), 10);
 	assert_int_equal(put("x", 1), 1);
+	while (fake_reactor_op(&fx.fr))
+		;
 	setrlimit(RLIMIT_FSIZE, &lim);
-	assert_int_equal(put("y", 1), 1);
+	assert_int_equal(put("yz", 2), 2);
+	assert_true(fake_reactor_op(&fx.fr));
+	assert_file("0123yz", 6);
+}
+
+/* No operation ends until the test says so. */
+static void
+a_slow_disk_holds_output_back_and_loses_nothing(void **state)
+{
+	static uint8_t all[1 << 20];
+	size_t taken = 0, n;
+	struct chr *c;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all); i++)
+		all[i] = (uint8_t)(i % 251);
+	assert_int_equal(chr_file_new(fake_reactor(&fx.fr), "f", fx.path, &c), 0);
+	listen_to(c);
+	for (;;) {
+		while ((n = put(all + taken, sizeof(all) - taken)) > 0)
+			taken += n;
+		assert_int_equal(fx.writables, 0);
+		if (taken == sizeof(all))
+			break;
+		assert_true(fake_reactor_op(&fx.fr));
+		assert_int_equal(fx.writables, 1);
+		fx.writables = 0;
+	}
+	/* the rest at the end, without a loop */
+	chr_release(c);
+	chr_free(c);
+	fx.chr = NULL;
+	assert_null(fx.fr.op);
+	assert_file(all, sizeof(all));
 }
 
 static void
@@ -600,9 +641,10 @@ only_regular_files_are_written_to(void **state)
 
 	(void)state;
 	assert_int_equal(mkfifo(fx.path, 0600), 0);
-	assert_int_equal(chr_file_new("f", fx.path, &c), -ENOTSUP);
-	assert_int_equal(chr_file_new("f", "/dev/null", &c), -ENOTSUP);
-	assert_int_equal(chr_file_new("f", fx.dir, &c), -EISDIR);
+	assert_int_equal(chr_file_new(fake_reactor(&fx.fr), "f", fx.path, &c), -ENOTSUP);
+	assert_int_equal(chr_file_new(fake_reactor(&fx.fr), "f", "/dev/null", &c),
+			 -ENOTSUP);
+	assert_int_equal(chr_file_new(fake_reactor(&fx.fr), "f", fx.dir, &c), -EISDIR);
 }
 
 /* ---- nothing ---- */
@@ -647,6 +689,7 @@ main(void)
 		T(a_link_left_behind_is_replaced_and_other_things_are_not),
 		T(a_file_is_private_and_is_added_to),
 		T(a_full_disk_loses_output_and_stops_nobody),
+		T(a_slow_disk_holds_output_back_and_loses_nothing),
 		T(only_regular_files_are_written_to),
 		T(the_null_back_takes_everything),
 	};
