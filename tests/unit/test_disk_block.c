@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "disk.h"
+#include "disk_asked.h"
 #include "disk_open.h"
 #include "err.h"
 #include "log.h"
@@ -78,34 +78,18 @@ open_as(struct fixture *f, struct disk_config cfg, struct err *e)
 	return disk_open(f->r, &cfg, &f->d, e);
 }
 
-struct asked {
-	struct disk_request rq;
-	int err, calls;
-};
-
-static void
-on_done(struct disk_request *rq, int err)
-{
-	container_of(rq, struct asked, rq)->err = err;
-	container_of(rq, struct asked, rq)->calls++;
-}
-
 static int
 ask(struct fixture *f, enum disk_op op, uint64_t off, void *buf, uint64_t len)
 {
 	struct iovec v = { buf, len };
-	struct asked a = { .rq = { .done = on_done,
-				   .op = op,
+	struct asked a = { .rq = { .op = op,
 				   .off = off,
 				   .len = len,
 				   .iov = &v,
 				   .niov = 1,
 				   .unmap = true } };
 
-	f->d->ops->submit(f->d, &a.rq);
-	f->d->ops->drain(f->d);
-	assert_int_equal(a.calls, 1);
-	return a.err;
+	return asked_drained(f->d, &a);
 }
 
 static void

@@ -23,7 +23,7 @@
 
 #include <cmocka.h>
 
-#include "disk.h"
+#include "disk_asked.h"
 #include "disk_open.h"
 #include "err.h"
 #include "log.h"
@@ -85,39 +85,6 @@ close_all(struct fixture *f)
 
 /* ---- one request ---- */
 
-struct asked {
-	struct disk_request rq;
-	int err, calls;
-};
-
-static void
-on_done(struct disk_request *rq, int err)
-{
-	struct asked *a = container_of(rq, struct asked, rq);
-
-	a->err = err;
-	a->calls++;
-}
-
-static void
-ask(struct fixture *f, struct asked *a)
-{
-	a->rq.done = on_done;
-	a->err = 1;
-	f->d->ops->submit(f->d, &a->rq);
-	assert_int_equal(a->calls, 0); /* never from within submit */
-}
-
-static int
-ask_and_wait(struct fixture *f, struct asked *a)
-{
-	ask(f, a);
-	while (a->calls == 0)
-		reactor_run_once(f->r, true);
-	assert_int_equal(a->calls, 1);
-	return a->err;
-}
-
 static int
 move(struct fixture *f, enum disk_op op, uint64_t off, void *buf, size_t len)
 {
@@ -126,7 +93,7 @@ move(struct fixture *f, enum disk_op op, uint64_t off, void *buf, size_t len)
 		.rq = { .op = op, .off = off, .len = len, .iov = &v, .niov = 1 },
 	};
 
-	return ask_and_wait(f, &a);
+	return asked_awaited(f->d, f->r, &a);
 }
 
 static int
@@ -136,7 +103,7 @@ range(struct fixture *f, enum disk_op op, uint64_t off, uint64_t len, bool unmap
 		.rq = { .op = op, .off = off, .len = len, .unmap = unmap },
 	};
 
-	return ask_and_wait(f, &a);
+	return asked_awaited(f->d, f->r, &a);
 }
 
 static void
@@ -215,13 +182,13 @@ test_more_pieces_than_a_system_call_takes(void **state)
 		open_ok(&f, &(struct disk_config){ .cache = caches[c] });
 		for (unsigned i = 0; i < PIECES; i++)
 			v[i] = (struct iovec){ out + i * 512, 512 };
-		assert_int_equal(ask_and_wait(&f, &a), 0);
+		assert_int_equal(asked_awaited(f.d, f.r, &a), 0);
 		for (unsigned i = 0; i < PIECES; i++)
 			v[i] = (struct iovec){ in + i * 512, 512 };
 		a = (struct asked){ .rq = a.rq };
 		a.rq.op = DISK_READ;
 		memset(in, 0, sizeof(in));
-		assert_int_equal(ask_and_wait(&f, &a), 0);
+		assert_int_equal(asked_awaited(f.d, f.r, &a), 0);
 		assert_memory_equal(in, out, sizeof(in));
 		close_all(&f);
 	}
@@ -276,7 +243,7 @@ test_many_requests_at_once_are_each_answered_once(void **state)
 						.iov = &v[i],
 						.niov = 1 }
 				};
-				ask(&f, &a[i]);
+				asked_submit(f.d, &a[i]);
 			}
 			f.d->ops->drain(f.d);
 			for (unsigned i = 0; i < MANY; i++) {

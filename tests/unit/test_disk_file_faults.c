@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "disk.h"
+#include "disk_asked.h"
 #include "disk_open.h"
 #include "err.h"
 #include "fake_reactor.h"
@@ -142,38 +142,20 @@ tear_down(struct fixture *f)
 	unlink(f->path);
 }
 
-struct asked {
-	struct disk_request rq;
-	int err, calls;
-};
-
-static void
-on_done(struct disk_request *rq, int err)
-{
-	struct asked *a = container_of(rq, struct asked, rq);
-
-	a->err = err;
-	a->calls++;
-}
-
 static int
 ask(struct fixture *f, enum disk_op op, uint64_t off, uint64_t len, struct iovec *v,
     unsigned n)
 {
-	struct asked a = { .rq = { .done = on_done,
-				   .op = op,
+	struct asked a = { .rq = { .op = op,
 				   .off = off,
 				   .len = len,
 				   .iov = v,
 				   .niov = n,
 				   .unmap = true } };
+	int err = asked_drained(f->d, &a);
 
-	f->d->ops->submit(f->d, &a.rq);
-	assert_int_equal(a.calls, 0);
-	f->d->ops->drain(f->d);
-	assert_int_equal(a.calls, 1);
 	assert_null(ops.op);
-	return a.err;
+	return err;
 }
 
 static int

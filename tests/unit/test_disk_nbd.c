@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "../../src/full/disk_nbd.h"
+#include "disk_asked.h"
 #include "disk_open.h"
 #include "err.h"
 #include "log.h"
@@ -127,38 +128,6 @@ open_ok(struct fixture *f, const struct disk_config *cfg)
 
 /* ---- requests ---- */
 
-struct asked {
-	struct disk_request rq;
-	int err, calls;
-};
-
-static void
-on_done(struct disk_request *rq, int err)
-{
-	struct asked *a = container_of(rq, struct asked, rq);
-
-	a->err = err;
-	a->calls++;
-}
-
-static void
-ask(struct fixture *f, struct asked *a)
-{
-	a->rq.done = on_done;
-	f->d->ops->submit(f->d, &a->rq);
-	assert_int_equal(a->calls, 0); /* never from within submit */
-}
-
-static int
-ask_and_wait(struct fixture *f, struct asked *a)
-{
-	ask(f, a);
-	while (a->calls == 0)
-		reactor_run_once(f->r, true);
-	assert_int_equal(a->calls, 1);
-	return a->err;
-}
-
 static int
 move(struct fixture *f, enum disk_op op, uint64_t off, struct iovec *v, unsigned n)
 {
@@ -166,7 +135,7 @@ move(struct fixture *f, enum disk_op op, uint64_t off, struct iovec *v, unsigned
 
 	for (unsigned i = 0; i < n; i++)
 		a.rq.len += v[i].iov_len;
-	return ask_and_wait(f, &a);
+	return asked_awaited(f->d, f->r, &a);
 }
 
 static int
@@ -174,7 +143,7 @@ range(struct fixture *f, enum disk_op op, uint64_t off, uint64_t len, bool unmap
 {
 	struct asked a = { .rq = { .op = op, .off = off, .len = len, .unmap = unmap } };
 
-	return ask_and_wait(f, &a);
+	return asked_awaited(f->d, f->r, &a);
 }
 
 static void
@@ -311,7 +280,7 @@ test_more_requests_than_slots_are_each_answered_once(void **state)
 						       .len = 1024,
 						       .iov = v[i],
 						       .niov = 2 } };
-			ask(&f, &a[i]);
+			asked_submit(f.d, &a[i]);
 		}
 		f.d->ops->drain(f.d);
 		for (unsigned i = 0; i < MANY; i++) {
@@ -359,7 +328,7 @@ test_a_server_that_is_killed_fails_what_is_out_and_what_comes(void **state)
 		a[i] = (struct asked){
 			.rq = { .op = DISK_READ, .len = 512, .iov = &v, .niov = 1 }
 		};
-		ask(&f, &a[i]);
+		asked_submit(f.d, &a[i]);
 	}
 	reactor_run_once(f.r, false);
 	kill(f.server, SIGKILL);
@@ -387,12 +356,12 @@ test_a_server_that_stops_answering_does_not_hold_a_drain(void **state)
 	start_nbdkit(&f, "--filter=delay", "rdelay=60");
 	open_ok(&f, &(struct disk_config){ 0 });
 	container_of(f.d, struct disk_nbd, disk)->drain_steps = 1;
-	ask(&f, &a);
+	asked_submit(f.d, &a);
 	f.d->ops->drain(f.d);
 	assert_int_equal(a.calls, 1);
 	assert_int_equal(a.err, -EIO);
 	a.calls = 0;
-	assert_int_equal(ask_and_wait(&f, &a), -EIO);
+	assert_int_equal(asked_awaited(f.d, f.r, &a), -EIO);
 	tear_down(&f);
 }
 
