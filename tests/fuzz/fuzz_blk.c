@@ -22,6 +22,7 @@
 #include "memory.h"
 
 #include "../unit/fake_driver.h"
+#include "../unit/fake_reactor.c"
 
 enum {
 	QUEUES = 2,
@@ -35,6 +36,7 @@ enum {
 };
 
 struct guest {
+	struct fake_reactor r;
 	struct memory mem;
 	uint8_t *ram;
 	size_t len;
@@ -49,84 +51,22 @@ struct guest {
 	struct disk_request *held[HELD_MAX];
 	unsigned nheld;
 	bool fail_next; /* in drain() */
-	/* the loop */
-	uint64_t now_ns;
-	struct reactor_timer *timer;
-	uint64_t deadline_ns;
-	struct reactor_defer *deferred;
 };
 
-/* ---- a reactor whose time stands still ---- */
-
-static struct guest *
-of_reactor(struct reactor *r)
-{
-	return (struct guest *)(void *)r;
-}
-
-uint64_t
-reactor_now_ns(const struct reactor *r)
-{
-	return ((const struct guest *)(const void *)r)->now_ns;
-}
-
-void
-reactor_timer_set(struct reactor *r, struct reactor_timer *t, uint64_t deadline_ns)
-{
-	of_reactor(r)->timer = t;
-	of_reactor(r)->deadline_ns = deadline_ns;
-}
-
-void
-reactor_timer_cancel(struct reactor *r, struct reactor_timer *t)
-{
-	if (of_reactor(r)->timer == t)
-		of_reactor(r)->timer = NULL;
-}
-
-void
-reactor_defer(struct reactor *r, struct reactor_defer *d)
-{
-	if (d->waiting)
-		return;
-	d->waiting = true;
-	d->next = of_reactor(r)->deferred;
-	of_reactor(r)->deferred = d;
-}
-
-void
-reactor_defer_cancel(struct reactor *r, struct reactor_defer *d)
-{
-	struct reactor_defer **pp = &of_reactor(r)->deferred;
-
-	while (*pp && *pp != d)
-		pp = &(*pp)->next;
-	if (*pp)
-		*pp = d->next;
-	d->waiting = false;
-}
-
-static void
-run_deferred(struct guest *g)
-{
-	for (struct reactor_defer *d; (d = g->deferred);) {
-		g->deferred = d->next;
-		d->waiting = false;
-		d->cb(d);
-	}
-}
-
+/* Time stands still until here. */
 static void
 run_timer(struct guest *g)
 {
-	struct reactor_timer *t = g->timer;
+	uint64_t at = fake_reactor_deadline(&g->r, &g->blk->timer);
 
-	if (!t)
-		return;
-	if (g->deadline_ns > g->now_ns)
-		g->now_ns = g->deadline_ns;
-	g->timer = NULL;
-	t->cb(t);
+	if (at != 0)
+		fake_reactor_advance(&g->r, at > g->r.now_ns ? at - g->r.now_ns : 0);
+}
+
+static bool
+is_idle(const struct guest *g)
+{
+	return g->nheld == 0 && !g->r.deferred && fake_reactor_ntimers(&g->r) == 0;
 }
 
 /* ---- a disk that holds its front to disk.h ---- */
@@ -251,7 +191,7 @@ static void
 drive(struct guest *g, uint64_t features)
 {
 	virtio_reset(g->dev);
-	CHECK(g->nheld == 0 && !g->deferred && !g->timer);
+	CHECK(is_idle(g));
 	driver_negotiate(g->dev, features & g->dev->offered);
 	for (unsigned q = 0; q < QUEUES; q++)
 		driver_enable_queue(g->dev, q, &g->at[q]);
@@ -294,7 +234,7 @@ step(struct guest *g, const uint8_t *s)
 			disk_answer(g, val % g->nheld, error[s[1] % 4]);
 		break;
 	case 4:
-		run_deferred(g);
+		fake_reactor_deferred(&g->r);
 		break;
 	case 5:
 		run_timer(g);
@@ -327,11 +267,11 @@ step(struct guest *g, const uint8_t *s)
 static void
 settle(struct guest *g)
 {
-	for (unsigned i = 0; g->nheld > 0 || g->deferred || g->timer; i++) {
+	for (unsigned i = 0; !is_idle(g); i++) {
 		CHECK(i < 10000);
 		run_timer(g);
 		disk_drain(&g->disk);
-		run_deferred(g);
+		fake_reactor_deferred(&g->r);
 	}
 	for (unsigned q = 0; q < QUEUES; q++) {
 		const struct virtqueue *vq = &g->blk->queue[q].vq;
@@ -407,8 +347,7 @@ make(struct guest *g, uint8_t opt)
 		};
 	}
 	memory_from_buffer(&g->mem, 0, g->ram, g->len);
-	CHECK(blk_new(&g->mem, (struct reactor *)(void *)g, &g->disk, &cfg, &g->blk) ==
-	      0);
+	CHECK(blk_new(&g->mem, fake_reactor(&g->r), &g->disk, &cfg, &g->blk) == 0);
 	g->dev = blk_device(g->blk);
 	fake_transport_connect(&g->t, g->dev);
 }

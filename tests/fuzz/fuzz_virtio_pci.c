@@ -15,11 +15,12 @@
 #include "log.h"
 #include "memory.h"
 #include "pci.h"
-#include "reactor.h"
 #include "util.h"
 #include "virtio.h"
 #include "virtio_dev.h"
 #include "virtio_transport.h"
+
+#include "../unit/fake_reactor.c"
 
 enum {
 	ACCESS_LEN = 8,
@@ -36,6 +37,7 @@ enum {
 };
 
 struct guest {
+	struct fake_reactor r;
 	struct irqchip chip;
 	struct memory mem;
 	uint8_t *ram;
@@ -50,37 +52,7 @@ struct guest {
 	unsigned devfn;
 	struct virtio_doorbell db[DOORBELLS_MAX];
 	unsigned ndb;
-	struct reactor_timer *timer;
 };
-
-/* ---- a reactor without time: the timer runs when an access says so ---- */
-
-static struct guest *
-guest_of(struct reactor *r)
-{
-	return (struct guest *)(void *)r;
-}
-
-uint64_t
-reactor_now_ns(const struct reactor *r)
-{
-	(void)r;
-	return 1000;
-}
-
-void
-reactor_timer_set(struct reactor *r, struct reactor_timer *t, uint64_t deadline_ns)
-{
-	(void)deadline_ns;
-	guest_of(r)->timer = t;
-}
-
-void
-reactor_timer_cancel(struct reactor *r, struct reactor_timer *t)
-{
-	if (guest_of(r)->timer == t)
-		guest_of(r)->timer = NULL;
-}
 
 /* ---- the host around the device ---- */
 
@@ -192,7 +164,7 @@ make(struct guest *g, bool transitional)
 		.ngsi = 1,
 		.window = { [PCI_WINDOW_IO] = io, [PCI_WINDOW_MEM32] = mem32 },
 	};
-	CHECK(rng_new(&g->mem, (struct reactor *)(void *)g, &back, &rng, &g->rng) == 0);
+	CHECK(rng_new(&g->mem, fake_reactor(&g->r), &back, &rng, &g->rng) == 0);
 	const struct virtio_pci_config pci = {
 		.transitional = transitional,
 		.doorbell = &doorbell,
@@ -209,7 +181,7 @@ unmake(struct guest *g)
 	virtio_pci_free(g->vp);
 	CHECK(g->ndb == 0);
 	rng_free(g->rng);
-	CHECK(!g->timer);
+	CHECK(fake_reactor_ntimers(&g->r) == 0);
 	CHECK(g->chip.wire[GSI] == 0);
 	CHECK(g->space[SPACE_MMIO].nregion == 1 && g->space[SPACE_PIO].nregion == 0);
 	free(g->ram);
@@ -286,11 +258,8 @@ access_one(struct guest *g, const uint8_t *a)
 		memory_write(&g->mem, off & (RAM_LEN - 1), a + 3, 4);
 		break;
 	case OTHER:
-		if (g->timer && (off & 1)) {
-			struct reactor_timer *t = g->timer;
-
-			g->timer = NULL;
-			t->cb(t);
+		if (fake_reactor_ntimers(&g->r) > 0 && (off & 1)) {
+			fake_reactor_advance(&g->r, NSEC_PER_SEC / 10);
 		} else if (off == 0x5a5a) {
 			pci_segment_reset(&g->seg);
 			virtio_reset(rng_device(g->rng));
