@@ -31,7 +31,10 @@
 #include "virtqueue.h"
 
 struct memory;
+struct msi_msg;
 struct virtio_device;
+struct virtio_doorbell_ops;
+struct virtio_lent;
 struct virtio_transport;
 
 enum virtio_status {
@@ -62,8 +65,10 @@ enum virtio_status {
  * from the struct virtio_device, which is the first member of its model. */
 struct virtio_counter {
 	const char *name;
-	size_t off;
+	size_t off; /* or VIRTIO_UNCOUNTED: shown as null */
 };
+
+#define VIRTIO_UNCOUNTED SIZE_MAX
 
 /*
  * One const table of these is all that a type is to the rest.  Every call is on the
@@ -98,6 +103,11 @@ struct virtio_type {
 	/* The driver may have made something available; spurious calls are normal. */
 	void (*queue_notify)(struct virtio_device *dev, unsigned queue);
 	/*
+	 * Optional, for who lends queues: the device came to need a reset, and takes them
+	 * back.  It is not stopped yet.
+	 */
+	void (*failed)(struct virtio_device *dev);
+	/*
 	 * Optional: the driver wrote to the configuration space, within its length.
 	 * What it may change, the type changes by virtio_config_put().
 	 */
@@ -113,12 +123,15 @@ struct virtio_queue {
 	uint16_t size_max;
 	bool enabled;
 	bool thawed;  /* was reset on its own since DRIVER_OK */
+	bool lent;    /* somebody else serves it, */
+	int kick;     /* and hears of doorbells by this */
 	uint32_t pfn; /* legacy interface: page number, 0: disabled */
 };
 
 struct virtio_device {
 	const struct virtio_type *type;
-	const char *name; /* "rng0" */
+	const char *name;                     /* "rng0" */
+	const struct virtio_counter *counter; /* the type's, unless it has others */
 	const struct memory *mem;
 	struct virtio_transport *transport;
 	struct virtio_queue *queue; /* of the type, with size_max filled in */
@@ -137,6 +150,9 @@ struct virtio_device {
 		uint64_t notified;   /* doorbells, however they came */
 		uint64_t interrupts; /* queue interrupts */
 		uint64_t failures;   /* times the device came to need a reset */
+		uint64_t lent;       /* times a queue was, */
+		uint64_t reclaimed;  /* and was taken back */
+		uint64_t forwarded;  /* interrupts of lent queues that we passed on */
 	} stat;
 };
 
@@ -158,6 +174,20 @@ void virtio_device_init(struct virtio_device *dev, const struct virtio_desc *des
 
 /* Shows the driver what was pushed to the queue, with an interrupt if it wants one. */
 void virtio_publish(struct virtio_device *dev, unsigned queue);
+
+/*
+ * Has somebody else serve an enabled queue from now on.  Doorbells go to him, as do his
+ * interrupts to the driver, without the reactor where that is possible: what is pending,
+ * masked or shared, the transport knows and looks after.  -ENOTSUP: the machine makes no
+ * eventfds for this device; or -errno of eventfd(2).
+ */
+int virtio_queue_lend(struct virtio_device *dev, unsigned queue, struct virtio_lent *ret);
+
+/*
+ * He has stopped, before the entry next of the available ring, and every chain before it
+ * is used.  Interrupts that are under way are delivered.
+ */
+void virtio_queue_reclaim(struct virtio_device *dev, unsigned queue, uint16_t next);
 
 /*
  * The driver did what no driver may do: DEVICE_NEEDS_RESET.  The queues say -EPROTO
@@ -190,11 +220,20 @@ struct virtio_transport_ops {
 	/* Interrupts, vectors and selectors to their initial state. */
 	void (*reset)(struct virtio_transport *t);
 	void (*queue_reset)(struct virtio_transport *t, unsigned queue);
+	/*
+	 * The message that interrupts the driver for this queue; false: there is none, or it
+	 * may not be sent now.  NULL: never.
+	 */
+	bool (*queue_message)(struct virtio_transport *t, unsigned queue,
+			      struct msi_msg *ret);
 };
 
 struct virtio_transport {
 	const struct virtio_transport_ops *ops;
 	struct virtio_device *dev;
+	/* Eventfds in place of exits and calls (virtio_transport.h); NULL: none. */
+	const struct virtio_doorbell_ops *doorbell;
+	void *doorbell_arg;
 };
 
 void virtio_connect(struct virtio_device *dev, struct virtio_transport *t,
@@ -240,6 +279,9 @@ void virtio_queue_set_pfn(struct virtio_device *dev, uint32_t sel, uint32_t pfn,
 
 /* A doorbell rang, by whatever way. */
 void virtio_notify(struct virtio_device *dev, uint32_t sel);
+
+/* Who serves a lent queue interrupts the driver, and it fell to us to pass it on. */
+void virtio_forward(struct virtio_device *dev, unsigned queue);
 
 /* Device-specific configuration space, of any length up to 8; bytes beyond read 0. */
 uint64_t virtio_config_read(const struct virtio_device *dev, uint64_t off, unsigned len);

@@ -17,6 +17,7 @@
 struct pci_bus;
 struct pci_slot;
 struct virtio_device;
+struct virtio_lent;
 struct virtio_mmio;
 struct virtio_pci;
 
@@ -38,6 +39,8 @@ struct virtio_doorbell {
 };
 
 /*
+ * The machine's side: ioeventfds, and eventfds for queues that are lent (notifier.h).
+ *
  * The transport calls add once for each queue, the first time the driver is ready, and
  * not again however often the device is reset: doorbells are kept.  Only a BAR that
  * moves takes its doorbells with it: remove and add.
@@ -45,6 +48,15 @@ struct virtio_doorbell {
 struct virtio_doorbell_ops {
 	void (*add)(void *arg, const struct virtio_doorbell *db);
 	void (*remove)(void *arg, const struct virtio_doorbell *db);
+	/*
+	 * For virtio_queue_lend(): fills in kick, the eventfd of all doorbells of this
+	 * queue, which nobody else listens to then, and call.  -errno.
+	 */
+	int (*lend)(void *arg, struct virtio_device *dev, unsigned queue,
+		    struct virtio_lent *ret);
+	void (*reclaim)(void *arg, struct virtio_device *dev, unsigned queue);
+	/* queue_message() of the transport may say something else than before. */
+	void (*message_changed)(void *arg, struct virtio_device *dev, unsigned queue);
 };
 
 /* ---- PCI ---- */

@@ -86,6 +86,12 @@ int virtqueue_start(struct virtqueue *vq, const struct memory *mem,
 /* Forgets the ring. The queue is empty and unbroken then. */
 void virtqueue_stop(struct virtqueue *vq);
 
+/*
+ * Somebody else has served the ring up to this entry, and used all before it; for a
+ * queue with nothing in flight.
+ */
+void virtqueue_resume(struct virtqueue *vq, uint16_t next);
+
 /* What was negotiated (VIRTIO_F_* of virtio.h); before the first pop. */
 void virtqueue_set_features(struct virtqueue *vq, uint64_t features);
 

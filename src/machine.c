@@ -313,7 +313,7 @@ machine_write_stats(const struct machine *m, FILE *out)
 		  s.served[EXIT_PIO_WRITE] + s.served[EXIT_MMIO_WRITE] },
 		{ "ioapic_eoi", s.served[EXIT_IOAPIC_EOI] },
 		/* (these did not exit to user space at all) */
-		{ "ioeventfd", m->doorbells_rung },
+		{ "ioeventfd", m->notifiers.rung },
 		{ "coalesced", m->coalesced },
 		/* and the first three again, by address space. */
 		{ "pio_posted", s.posted[EXIT_PIO_WRITE] },

@@ -13,6 +13,7 @@
 #include "exits.h"
 #include "machine.h"
 #include "memory.h"
+#include "notifier.h"
 #include "pci.h"
 #include "vcpu.h"
 
@@ -68,8 +69,6 @@ struct machine_index_row {
 
 enum { MACHINE_INDEX_MAX = 4 };
 
-struct doorbell;
-
 struct machine {
 	const struct config *cfg;
 	struct machine_host host;
@@ -90,8 +89,7 @@ struct machine {
 	struct pci_bus pci_bus[MACHINE_PCI_BUSES];
 	struct machine_virtio virtio[CONFIG_NAMED_MAX];
 	unsigned nvirtio;
-	struct doorbell *doorbells;
-	uint64_t doorbells_rung;
+	struct notifiers notifiers; /* doorbells, and queues that are lent */
 	unsigned index_writes[MACHINE_INDEX_MAX]; /* that exited */
 	uint64_t coalesced;                       /* that did not */
 	bool coalescing;
@@ -138,10 +136,6 @@ int machine_pci_new(struct machine *m, struct err *e);
 int machine_pages_new(struct machine *m, struct err *e);
 void machine_pages_show(struct machine *m, struct pci_segment_config *sc);
 void machine_pages_free(struct machine *m);
-
-/* For the transports; the argument is the machine; src/machine_doorbell.c. */
-extern const struct virtio_doorbell_ops machine_doorbell_ops;
-void machine_doorbells_free(struct machine *m);
 
 /* [net "name"], for the table of src/machine_virtio.c; src/machine_net.c. */
 int machine_net_make(struct machine *m, struct machine_virtio *mv,

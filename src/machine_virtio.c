@@ -19,6 +19,7 @@
 #include "virtio.h"
 #include "virtio_dev.h"
 #include "virtio_transport.h"
+#include "vm.h"
 
 static bool
 is_pci(enum config_transport transport)
@@ -92,13 +93,13 @@ connect(struct machine *m, struct machine_virtio *mv)
 {
 	const struct virtio_pci_config pci = {
 		.transitional = mv->transport == CONFIG_TRANSPORT_TRANSITIONAL,
-		.doorbell = &machine_doorbell_ops,
-		.doorbell_arg = m,
+		.doorbell = &notifier_doorbell_ops,
+		.doorbell_arg = &m->notifiers,
 	};
 	const struct virtio_mmio_config mmio = {
 		.legacy = mv->transport == CONFIG_TRANSPORT_MMIO_LEGACY,
-		.doorbell = &machine_doorbell_ops,
-		.doorbell_arg = m,
+		.doorbell = &notifier_doorbell_ops,
+		.doorbell_arg = &m->notifiers,
 	};
 
 	if (is_pci(mv->transport))
@@ -144,8 +145,15 @@ make_device(struct machine *m, const struct config_named *named, struct err *e)
 int
 machine_virtio_new(struct machine *m, struct err *e)
 {
+	static const struct notifier_ops kvm = {
+		.ioeventfd_add = vm_ioeventfd_add,
+		.ioeventfd_remove = vm_ioeventfd_remove,
+		.irqfd_add = vm_irqfd_add,
+		.irqfd_remove = vm_irqfd_remove,
+	};
 	int rc = machine_virtio_images(m->cfg) > 0 ? machine_pci_new(m, e) : 0;
 
+	notifiers_init(&m->notifiers, m->host.reactor, m->irqchip, m->vm, &kvm);
 	for (unsigned i = 0; rc == 0 && i < m->cfg->named_count; i++)
 		rc = make_device(m, &m->cfg->named[i], e);
 	return rc;
@@ -172,7 +180,7 @@ machine_virtio_free(struct machine *m)
 		virtio_mmio_free(mv->mmio);
 		mv->free(mv->model);
 	}
-	machine_doorbells_free(m);
+	notifiers_fini(&m->notifiers);
 	free(m->pci);
 	machine_pages_free(m);
 }
@@ -180,13 +188,17 @@ machine_virtio_free(struct machine *m)
 static void
 write_counters(const struct virtio_device *dev, FILE *out)
 {
-	const struct virtio_counter *c = dev->type->counter;
+	const struct virtio_counter *c = dev->counter;
 
 	fprintf(out,
 		"\"notified\": %" PRIu64 ", \"interrupts\": %" PRIu64
 		", \"failures\": %" PRIu64,
 		dev->stat.notified, dev->stat.interrupts, dev->stat.failures);
 	for (; c && c->name; c++) {
+		if (c->off == VIRTIO_UNCOUNTED) {
+			fprintf(out, ", \"%s\": null", c->name);
+			continue;
+		}
 		const void *at = (const uint8_t *)dev + c->off;
 
 		fprintf(out, ", \"%s\": %" PRIu64, c->name, *(const uint64_t *)at);

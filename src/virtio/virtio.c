@@ -3,12 +3,16 @@
 #include "virtio.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "memory.h"
 #include "util.h"
+#include "virtio_lent.h"
+#include "virtio_transport.h"
 
 enum {
 	LEGACY_PAGE_MAX = 1 << 16, /* page and alignment of the legacy layout */
@@ -31,6 +35,7 @@ refresh(struct virtio_device *dev)
 static void
 queue_init(struct virtio_queue *q)
 {
+	assert(!q->lent);
 	virtqueue_stop(&q->vq);
 	q->at = (struct virtqueue_layout){ .size = q->size_max };
 	q->enabled = false;
@@ -44,6 +49,7 @@ virtio_device_init(struct virtio_device *dev, const struct virtio_desc *desc)
 	*dev = (struct virtio_device){
 		.type = desc->type,
 		.name = desc->name,
+		.counter = desc->type->counter,
 		.mem = desc->mem,
 		.queue = desc->queue,
 		.nqueue = desc->nqueue,
@@ -104,6 +110,8 @@ virtio_fail(struct virtio_device *dev, const char *fmt, ...)
 	dev->status |= VIRTIO_STATUS_NEEDS_RESET;
 	for (unsigned i = 0; i < dev->nqueue; i++)
 		virtqueue_break(&dev->queue[i].vq);
+	if (dev->live && dev->type->failed)
+		dev->type->failed(dev);
 	refresh(dev);
 	/* Before DRIVER_OK it is told when it gets there (2.1.2). */
 	if ((dev->status & VIRTIO_STATUS_DRIVER_OK) && dev->transport)
@@ -225,6 +233,18 @@ virtio_queue_set_addr(struct virtio_device *dev, uint32_t sel, enum virtio_area 
 		*addr = (*addr & ~(uint64_t)UINT32_MAX) | val;
 }
 
+/* Who serves the queue is to look at it. */
+static void
+queue_notify(struct virtio_device *dev, unsigned sel)
+{
+	const struct virtio_queue *q = &dev->queue[sel];
+
+	if (q->lent)
+		(void)eventfd_write(q->kick, 1); /* full: it is readable all the same */
+	else
+		dev->type->queue_notify(dev, sel);
+}
+
 /* From here on the type may pop from the queue. */
 static void
 queue_go_live(struct virtio_device *dev, struct virtio_queue *q)
@@ -253,7 +273,7 @@ queue_start(struct virtio_device *dev, uint32_t sel)
 	queue_go_live(dev, q);
 	if (dev->type->queue_start)
 		dev->type->queue_start(dev, sel);
-	dev->type->queue_notify(dev, sel);
+	queue_notify(dev, sel);
 }
 
 void
@@ -272,6 +292,7 @@ queue_halt(struct virtio_device *dev, uint32_t sel)
 
 	if (q->enabled && dev->live)
 		dev->type->queue_stop(dev, sel);
+	assert(!q->lent);
 	virtqueue_stop(&q->vq);
 	q->enabled = false;
 	q->pfn = 0;
@@ -358,7 +379,7 @@ go_live(struct virtio_device *dev)
 	/* What was made available before DRIVER_OK came without a doorbell. */
 	for (unsigned i = 0; i < dev->nqueue; i++)
 		if (dev->queue[i].enabled && !is_dead(dev))
-			dev->type->queue_notify(dev, i);
+			queue_notify(dev, i);
 }
 
 /*
@@ -462,7 +483,7 @@ virtio_notify(struct virtio_device *dev, uint32_t sel)
 		return;
 	dev->stat.notified++;
 	if (dev->live)
-		dev->type->queue_notify(dev, sel);
+		queue_notify(dev, sel);
 	else if (may_go_live_early(dev))
 		go_live(dev);
 }
@@ -472,6 +493,55 @@ virtio_publish(struct virtio_device *dev, unsigned queue)
 {
 	if (!virtqueue_publish(&dev->queue[queue].vq))
 		return;
+	dev->stat.interrupts++;
+	dev->transport->ops->queue_interrupt(dev->transport, queue);
+}
+
+/* ---- queues that are lent ---- */
+
+int
+virtio_queue_lend(struct virtio_device *dev, unsigned queue, struct virtio_lent *ret)
+{
+	const struct virtio_transport *t = dev->transport;
+	struct virtio_queue *q = &dev->queue[queue];
+
+	assert(q->enabled && !q->lent && q->vq.ninflight == 0);
+	if (!t || !t->doorbell || !t->doorbell->lend)
+		return -ENOTSUP;
+	*ret = (struct virtio_lent){
+		.features = dev->features,
+		.desc = q->vq.desc,
+		.avail = q->vq.avail,
+		.used = q->vq.used,
+		.size = q->vq.size,
+		.next = q->vq.next_avail,
+	};
+	int err = t->doorbell->lend(t->doorbell_arg, dev, queue, ret);
+	if (err)
+		return err;
+	q->lent = true;
+	q->kick = ret->kick;
+	dev->stat.lent++;
+	return 0;
+}
+
+void
+virtio_queue_reclaim(struct virtio_device *dev, unsigned queue, uint16_t next)
+{
+	const struct virtio_transport *t = dev->transport;
+	struct virtio_queue *q = &dev->queue[queue];
+
+	assert(q->lent && t);
+	t->doorbell->reclaim(t->doorbell_arg, dev, queue);
+	q->lent = false;
+	virtqueue_resume(&q->vq, next);
+	dev->stat.reclaimed++;
+}
+
+void
+virtio_forward(struct virtio_device *dev, unsigned queue)
+{
+	dev->stat.forwarded++;
 	dev->stat.interrupts++;
 	dev->transport->ops->queue_interrupt(dev->transport, queue);
 }

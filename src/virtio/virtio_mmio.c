@@ -31,8 +31,6 @@ struct virtio_mmio {
 	/* Version 1 only. */
 	uint32_t page_len;
 	uint32_t *align; /* of each queue */
-	const struct virtio_doorbell_ops *doorbell;
-	void *doorbell_arg;
 	bool doorbells_added;
 };
 
@@ -383,7 +381,7 @@ live(struct virtio_transport *t)
 {
 	struct virtio_mmio *vm = of_transport(t);
 
-	if (!vm->doorbell || vm->doorbells_added)
+	if (!t->doorbell || vm->doorbells_added)
 		return;
 	for (unsigned q = 0; q < t->dev->nqueue; q++) {
 		const struct virtio_doorbell db = {
@@ -395,7 +393,7 @@ live(struct virtio_transport *t)
 			.match = true,
 			.value = q,
 		};
-		vm->doorbell->add(vm->doorbell_arg, &db);
+		t->doorbell->add(t->doorbell_arg, &db);
 	}
 	vm->doorbells_added = true;
 }
@@ -476,8 +474,8 @@ virtio_mmio_new(struct bus *bus, struct virtio_device *dev,
 		goto out;
 	vm->bus = bus;
 	vm->legacy = cfg->legacy;
-	vm->doorbell = cfg->doorbell;
-	vm->doorbell_arg = cfg->doorbell_arg;
+	vm->t.doorbell = cfg->doorbell;
+	vm->t.doorbell_arg = cfg->doorbell_arg;
 	virtio_connect(dev, &vm->t, &transport_ops);
 	err = attach(vm, bus);
 	if (err)

@@ -113,6 +113,44 @@ config_interrupt(struct virtio_transport *t)
 		msix_raise(&vp->msix, vp->config_vector);
 }
 
+static bool
+queue_message(struct virtio_transport *t, unsigned queue, struct msi_msg *ret)
+{
+	struct virtio_pci *vp = of_transport(t);
+
+	return msix_message(&vp->msix, vp->vector[queue], ret);
+}
+
+static void
+message_changed(struct virtio_pci *vp, unsigned queue)
+{
+	const struct virtio_doorbell_ops *ops = vp->t.doorbell;
+
+	if (vp->t.dev->queue[queue].lent)
+		ops->message_changed(vp->t.doorbell_arg, vp->t.dev, queue);
+}
+
+static void
+msix_changed(struct msix *m, unsigned vec)
+{
+	struct virtio_pci *vp = container_of(m, struct virtio_pci, msix);
+
+	for (unsigned q = 0; q < vp->t.dev->nqueue; q++)
+		if (vp->vector[q] == vec)
+			message_changed(vp, q);
+}
+
+void
+virtio_pci_set_queue_vector(struct virtio_pci *vp, uint32_t val)
+{
+	unsigned queue = vp->queue_select;
+
+	if (!virtio_queue(vp->t.dev, queue))
+		return;
+	vp->vector[queue] = virtio_pci_vector(vp, val);
+	message_changed(vp, queue);
+}
+
 /* ---- the image ---- */
 
 static void
@@ -367,6 +405,7 @@ static const struct virtio_transport_ops transport_ops = {
 	.live = live,
 	.reset = reset,
 	.queue_reset = queue_reset,
+	.queue_message = queue_message,
 };
 
 /* ---- making one ---- */
@@ -501,10 +540,11 @@ virtio_pci_new(struct pci_bus *bus, struct virtio_device *dev,
 	struct virtio_pci *vp = alloc(dev);
 	if (!vp)
 		return -ENOMEM;
-	vp->doorbell = cfg->doorbell;
-	vp->doorbell_arg = cfg->doorbell_arg;
+	vp->t.doorbell = cfg->doorbell;
+	vp->t.doorbell_arg = cfg->doorbell_arg;
 	virtio_connect(dev, &vp->t, &transport_ops);
 	msix_init(&vp->msix, vp->image + MSIX_OFF, nvec);
+	vp->msix.changed = msix_changed;
 	function_init(vp, cfg->transitional);
 	reset(&vp->t);
 

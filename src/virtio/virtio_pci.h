@@ -41,8 +41,6 @@ struct virtio_pci {
 	uint16_t queue_select;
 	uint16_t config_vector;
 	uint16_t *vector; /* of each queue */
-	const struct virtio_doorbell_ops *doorbell;
-	void *doorbell_arg;
 	struct {
 		bool wanted; /* the driver was ready once */
 		bool added;
@@ -55,6 +53,9 @@ uint8_t virtio_pci_isr_read(struct virtio_pci *vp);
 
 /* Maps an event to a vector, or to none where there is no such vector. */
 uint16_t virtio_pci_vector(const struct virtio_pci *vp, uint32_t val);
+
+/* The same for the selected queue, if there is one, and lets it be known. */
+void virtio_pci_set_queue_vector(struct virtio_pci *vp, uint32_t val);
 
 /* Brings the page image up to date. */
 void virtio_pci_refresh(struct virtio_pci *vp);

@@ -76,13 +76,6 @@ write_queue_size(struct virtio_pci *vp, uint32_t val)
 	virtio_queue_set_size(vp->t.dev, vp->queue_select, val);
 }
 
-static void
-write_queue_vector(struct virtio_pci *vp, uint32_t val)
-{
-	if (virtio_queue(vp->t.dev, vp->queue_select))
-		vp->vector[vp->queue_select] = virtio_pci_vector(vp, val);
-}
-
 /* A driver writes no 0 there (4.1.4.3.2), and it would mean nothing. */
 static void
 write_queue_enable(struct virtio_pci *vp, uint32_t val)
@@ -118,7 +111,7 @@ static const struct common_reg {
 	{ 0x14, 1, write_status },
 	{ 0x16, 2, write_queue_select },
 	{ 0x18, 2, write_queue_size },
-	{ 0x1a, 2, write_queue_vector },
+	{ 0x1a, 2, virtio_pci_set_queue_vector },
 	{ 0x1c, 2, write_queue_enable },
 	{ 0x3a, 2, write_queue_reset },
 };

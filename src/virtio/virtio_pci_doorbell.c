@@ -33,7 +33,7 @@ doorbells_each(struct virtio_pci *vp, enum doorbell_set set,
 	for (unsigned q = 0; q < vp->t.dev->nqueue; q++) {
 		struct virtio_doorbell db = doorbell_at(vp, set, q);
 
-		fn(vp->doorbell_arg, &db);
+		fn(vp->t.doorbell_arg, &db);
 	}
 }
 
@@ -44,15 +44,15 @@ virtio_pci_doorbells_update(struct virtio_pci *vp, enum doorbell_set set)
 		&vp->fn.bar[set == DOORBELL_MODERN ? vp->bar + 1 : LEGACY_BAR];
 	bool want = vp->doorbells[set].wanted && b->mapped;
 
-	if (!vp->doorbell)
+	if (!vp->t.doorbell)
 		return;
 	if (vp->doorbells[set].added && !(want && b->addr == vp->doorbells[set].base)) {
-		doorbells_each(vp, set, vp->doorbell->remove);
+		doorbells_each(vp, set, vp->t.doorbell->remove);
 		vp->doorbells[set].added = false;
 	}
 	if (want && !vp->doorbells[set].added) {
 		vp->doorbells[set].base = b->addr;
-		doorbells_each(vp, set, vp->doorbell->add);
+		doorbells_each(vp, set, vp->t.doorbell->add);
 		vp->doorbells[set].added = true;
 	}
 }

@@ -116,13 +116,6 @@ read_queue_vector(struct virtio_pci *vp)
 							 : VIRTIO_MSI_NO_VECTOR;
 }
 
-static void
-write_queue_vector(struct virtio_pci *vp, uint32_t val)
-{
-	if (virtio_queue(vp->t.dev, vp->queue_select))
-		vp->vector[vp->queue_select] = virtio_pci_vector(vp, val);
-}
-
 static const struct legacy_reg {
 	uint8_t off;
 	uint8_t len;
@@ -139,7 +132,7 @@ static const struct legacy_reg {
 	{ STATUS, 1, false, read_status, write_status },
 	{ ISR, 1, false, read_isr, NULL },
 	{ CONFIG_VECTOR, 2, true, read_config_vector, write_config_vector },
-	{ QUEUE_VECTOR, 2, true, read_queue_vector, write_queue_vector },
+	{ QUEUE_VECTOR, 2, true, read_queue_vector, virtio_pci_set_queue_vector },
 };
 
 static const struct legacy_reg *

@@ -138,6 +138,16 @@ virtqueue_start(struct virtqueue *vq, const struct memory *mem,
 }
 
 void
+virtqueue_resume(struct virtqueue *vq, uint16_t next)
+{
+	assert(vq->ninflight == 0);
+	vq->next_avail = next;
+	vq->seen_avail = next;
+	vq->next_used = next;
+	vq->published = next;
+}
+
+void
 virtqueue_stop(struct virtqueue *vq)
 {
 	memset(vq, 0, sizeof(*vq));

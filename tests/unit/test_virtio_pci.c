@@ -8,6 +8,7 @@
 
 #include "fake_pci.h"
 #include "fake_virtio.h"
+#include "virtio_lent.h"
 #include "virtio_transport.h"
 
 enum {
@@ -49,6 +50,7 @@ struct fix {
 	const uint8_t *image; /* what the guest reads of the first BAR; NULL: it exits */
 	struct virtio_doorbell db[DB_MAX];
 	unsigned ndb, added, removed;
+	unsigned told[FAKE_QUEUES]; /* that the message of a lent queue changed */
 };
 
 static bool
@@ -84,7 +86,38 @@ db_remove(void *arg, const struct virtio_doorbell *db)
 	x->removed++;
 }
 
-static const struct virtio_doorbell_ops db_ops = { .add = db_add, .remove = db_remove };
+static int
+db_lend(void *arg, struct virtio_device *dev, unsigned queue, struct virtio_lent *ret)
+{
+	(void)arg;
+	(void)dev;
+	(void)queue;
+	ret->kick = ret->call = -1;
+	return 0;
+}
+
+static void
+db_reclaim(void *arg, struct virtio_device *dev, unsigned queue)
+{
+	(void)arg;
+	(void)dev;
+	(void)queue;
+}
+
+static void
+db_message_changed(void *arg, struct virtio_device *dev, unsigned queue)
+{
+	(void)dev;
+	((struct fix *)arg)->told[queue]++;
+}
+
+static const struct virtio_doorbell_ops db_ops = {
+	.add = db_add,
+	.remove = db_remove,
+	.lend = db_lend,
+	.reclaim = db_reclaim,
+	.message_changed = db_message_changed,
+};
 
 static int
 make(void **state, bool transitional, bool image)
@@ -844,6 +877,85 @@ the_window_of_the_page_shows_the_value_without_a_read(void **state)
 	assert_int_equal(page[data], 3);
 }
 
+/* ---- queues that are lent ---- */
+
+/* What the transport would send for a queue: its data, or 0. */
+static uint32_t
+message(struct fix *x, unsigned q)
+{
+	struct virtio_transport *t = x->f.dev.transport;
+	struct msi_msg msg;
+
+	return t->ops->queue_message(t, q, &msg) ? msg.data : 0;
+}
+
+/* Asked and answered since the last call. */
+static bool
+was_told(struct fix *x, unsigned q)
+{
+	bool told = x->told[q] > 0;
+
+	x->told[q] = 0;
+	return told;
+}
+
+static void
+the_message_of_a_lent_queue_follows_all_that_changes_it(void **state)
+{
+	struct fix *x = *state;
+	struct virtio_lent lent;
+	unsigned cap = find_cap(&x->p, x->devfn, PCI_CAP_ID_MSIX, 0);
+
+	msix_on(x);
+	drive(x);
+	assert_int_equal(virtio_queue_lend(&x->f.dev, 1, &lent), 0);
+	assert_int_equal(message(x, 1), 0x42);
+	wr(x, MSIX + 16 * 2 + 12, 4, 1); /* mask */
+	assert_true(was_told(x, 1));
+	assert_int_equal(message(x, 1), 0);
+	wr(x, MSIX + 16 * 2 + 8, 4, 0x77);
+	wr(x, MSIX + 16 * 2 + 12, 4, 0);
+	assert_true(was_told(x, 1));
+	assert_int_equal(message(x, 1), 0x77);
+	wr(x, QSEL, 2, 1);
+	wr(x, QVEC, 2, 3); /* another vector */
+	assert_true(was_told(x, 1));
+	assert_int_equal(message(x, 1), 0x43);
+	wr(x, QVEC, 2, NO_VECTOR);
+	assert_true(was_told(x, 1));
+	assert_int_equal(message(x, 1), 0);
+	wr(x, QVEC, 2, 3);
+	cfg_write(&x->p, x->devfn, cap + 2, 2, 0xc000); /* the function mask */
+	assert_true(was_told(x, 1));
+	assert_int_equal(message(x, 1), 0);
+	cfg_write(&x->p, x->devfn, cap + 2, 2, 0); /* lines */
+	was_told(x, 1);
+	assert_int_equal(message(x, 1), 0);
+	/* Of others nobody hears. */
+	assert_int_equal(x->told[0], 0);
+	virtio_queue_reclaim(&x->f.dev, 1, 0);
+}
+
+static void
+an_interrupt_of_a_lent_queue_is_pending_while_masked(void **state)
+{
+	struct fix *x = *state;
+	struct virtio_lent lent;
+
+	msix_on(x);
+	drive(x);
+	assert_int_equal(virtio_queue_lend(&x->f.dev, 1, &lent), 0);
+	wr(x, MSIX + 16 * 2 + 12, 4, 1);
+	virtio_forward(&x->f.dev, 1);
+	assert_int_equal(x->p.nmsi, 0);
+	assert_int_equal(rd(x, PBA, 4), 1 << 2);
+	wr(x, MSIX + 16 * 2 + 12, 4, 0);
+	assert_int_equal(x->p.nmsi, 1);
+	assert_int_equal(last_msi(&x->p)->data, 0x42);
+	assert_int_equal(rd(x, PBA, 4), 0);
+	virtio_queue_reclaim(&x->f.dev, 1, 0);
+}
+
 /* ---- doorbells ---- */
 
 static void
@@ -1108,6 +1220,8 @@ main(void)
 		T(the_window_reads_the_isr_and_rings_the_bell),
 		T(a_window_to_nowhere_is_harmless),
 		TI(the_window_of_the_page_shows_the_value_without_a_read),
+		T(the_message_of_a_lent_queue_follows_all_that_changes_it),
+		T(an_interrupt_of_a_lent_queue_is_pending_while_masked),
 		T(doorbells_are_added_once_at_driver_ok_and_kept),
 		T(doorbells_follow_the_bar),
 		TT(a_transitional_device_looks_like_one),
