@@ -11,6 +11,9 @@
  * room to send (tx); it calls readable() and writable() only then, level-triggered.
  * Each direction goes on whatever the other does.
  *
+ * Some backs can take packets from the guest's rings themselves (info.rings).  The front
+ * sees no packet of theirs; it lends them the rings and takes them back.
+ *
  * Reactor thread only.
  */
 #ifndef VMM_NET_H
@@ -22,12 +25,15 @@
 #include <sys/uio.h>
 
 struct net_back;
+struct virtio_lent;
 
 enum {
 	NET_HDR_LEN = 12,
 	NET_QUEUES_MAX = 16,         /* pairs */
 	NET_PACKET_MAX = 65536 + 64, /* a TSO segment with its headers */
 };
+
+enum net_dir { NET_RX, NET_TX, NET_DIRS };
 
 enum net_offload {
 	NET_OFFLOAD_CSUM = 1 << 0,
@@ -44,6 +50,8 @@ struct net_front_ops {
 	void (*writable)(void *dev, unsigned pair);
 	/* The link went up or down: info.link is the new state. */
 	void (*link)(void *dev);
+	/* A ring that the back serves cannot be right. */
+	void (*broken)(void *dev);
 };
 
 struct net_back_ops {
@@ -66,6 +74,15 @@ struct net_back_ops {
 	int (*set_rx_offloads)(struct net_back *b, unsigned offloads);
 	/* How many pairs are in use, of info.pairs. May be NULL if that is 1. */
 	int (*set_pairs)(struct net_back *b, unsigned pairs);
+	/*
+	 * Where info.rings is set, in place of send, recv and want: the back serves this
+	 * ring from now on.  -errno, and it does not.
+	 */
+	int (*ring_start)(struct net_back *b, unsigned pair, enum net_dir dir,
+			  const struct virtio_lent *ring);
+	/* On return it touches no memory of the guest for this ring; the entry of the
+	 * available ring that would have been next. */
+	uint16_t (*ring_stop)(struct net_back *b, unsigned pair, enum net_dir dir);
 	void (*free)(struct net_back *b);
 };
 
@@ -75,6 +92,8 @@ struct net_info {
 	unsigned tx_offloads; /* what sent packets may need */
 	uint16_t mtu;         /* 0: not known */
 	bool link;
+	bool rings;          /* serves rings itself */
+	uint64_t rings_lack; /* features that it cannot serve them with */
 };
 
 /* Embedded by the back; front and dev are set by the front. */

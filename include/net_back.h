@@ -8,7 +8,10 @@
 #ifndef VMM_NET_BACK_H
 #define VMM_NET_BACK_H
 
+#include <stdbool.h>
+
 struct err;
+struct memory;
 struct net_back;
 struct reactor;
 
@@ -18,6 +21,8 @@ struct net_tap_config {
 	const char *name; /* of the interface: attached to, or made; NULL: take fd */
 	int fd;           /* of a tap that somebody opened; stays the caller's */
 	unsigned pairs;   /* of queues; more than one need a tap with multi_queue */
+	bool vhost;       /* packets are the kernel's to move: /dev/vhost-net */
+	const struct memory *mem; /* with vhost: the guest's RAM */
 };
 
 /* -errno with a text. */

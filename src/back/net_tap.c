@@ -22,8 +22,11 @@
 #include "log.h"
 #include "net.h"
 #include "net_back.h"
+#include "net_vhost.h"
 #include "reactor.h"
 #include "util.h"
+#include "vhost.h"
+#include "virtio_lent.h"
 
 /* Since Linux 6.2; Debian 12's headers are older. */
 #ifndef TUN_F_USO4
@@ -33,6 +36,7 @@
 
 enum {
 	PIECES_MAX = 1024, /* UIO_MAXIOV */
+	STALE_MAX = 4096,  /* more packets than a tap holds by default */
 	/* Up to this a packet is copied once more: a vector costs the kernel more than that. */
 	COPY_MAX = 4096,
 };
@@ -51,7 +55,8 @@ struct tap {
 	struct reactor *r;
 	struct reactor_defer gone; /* tells the front */
 	char name[IFNAMSIZ];
-	unsigned n; /* queues with a descriptor */
+	struct net_vhost *vhost; /* NULL: packets pass through here */
+	unsigned n;              /* queues with a descriptor */
 	struct tap_queue queue[NET_QUEUES_MAX];
 };
 
@@ -284,11 +289,47 @@ tap_set_pairs(struct net_back *b, unsigned pairs)
 	return err;
 }
 
+/* ---- rings, with vhost ---- */
+
+/* What came before the guest was ready may be in segments that it does not take. */
+static void
+drop_stale(int fd)
+{
+	uint8_t buf[NET_HDR_LEN];
+	unsigned left = STALE_MAX;
+
+	while (left-- > 0 && (read(fd, buf, sizeof(buf)) >= 0 || errno == EINVAL))
+		;
+}
+
+static int
+tap_ring_start(struct net_back *b, unsigned pair, enum net_dir dir,
+	       const struct virtio_lent *ring)
+{
+	struct tap *t = tap_of(b);
+	int fd = t->queue[pair].io.fd;
+	int len = (int)net_vhost_hdr_len(ring->features);
+
+	/* The same for all queues, and the kernel's vhost does not set it. */
+	if (b->info.link && ioctl(fd, TUNSETVNETHDRSZ, &len))
+		return -errno;
+	if (dir == NET_RX)
+		drop_stale(fd);
+	return net_vhost_start(t->vhost, pair, dir, ring);
+}
+
+static uint16_t
+tap_ring_stop(struct net_back *b, unsigned pair, enum net_dir dir)
+{
+	return net_vhost_stop(tap_of(b)->vhost, pair, dir);
+}
+
 static void
 tap_free(struct net_back *b)
 {
 	struct tap *t = tap_of(b);
 
+	net_vhost_free(t->vhost);
 	reactor_defer_cancel(t->r, &t->gone);
 	stop_watching(t);
 	for (unsigned i = 0; i < t->n; i++)
@@ -302,6 +343,8 @@ static const struct net_back_ops ops = {
 	.want = tap_want,
 	.set_rx_offloads = tap_set_rx_offloads,
 	.set_pairs = tap_set_pairs,
+	.ring_start = tap_ring_start,
+	.ring_stop = tap_ring_stop,
 	.free = tap_free,
 };
 
@@ -482,6 +525,29 @@ set_up(struct tap *t, struct err *e)
 	return 0;
 }
 
+static int
+set_up_vhost(struct tap *t, const struct net_tap_config *cfg, struct err *e)
+{
+	int fd[NET_QUEUES_MAX];
+	const struct net_vhost_config vc = {
+		.back = &t->back,
+		.name = t->name,
+		.mem = cfg->mem,
+		.tap = fd,
+		.pairs = t->n,
+		.sys = &vhost_sys,
+	};
+
+	for (unsigned i = 0; i < t->n; i++)
+		fd[i] = t->queue[i].io.fd;
+	int rc = net_vhost_new(t->r, &vc, &t->vhost, e);
+	if (rc)
+		return rc;
+	t->back.info.rings = true;
+	t->back.info.rings_lack = net_vhost_lacks(t->vhost);
+	return 0;
+}
+
 int
 net_tap_new(struct reactor *r, const struct net_tap_config *cfg, struct net_back **ret,
 	    struct err *e)
@@ -496,6 +562,8 @@ net_tap_new(struct reactor *r, const struct net_tap_config *cfg, struct net_back
 	rc = cfg->name ? open_queues(t, cfg, e) : take_fd(t, cfg->fd, e);
 	if (rc == 0)
 		rc = set_up(t, e);
+	if (rc == 0 && cfg->vhost)
+		rc = set_up_vhost(t, cfg, e);
 	if (rc) {
 		tap_free(&t->back);
 		return rc;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * virtio-net (virtio 1.2, section 5.1): the device.  What it offers follows from what the
- * back can do; packets are in net_rx.c and net_tx.c, commands in net_ctrl.c.
+ * back can do; packets are in net_rx.c and net_tx.c, or in nobody's hands here but the
+ * rings as a whole (net_ring.c), commands in net_ctrl.c.
  *
  * Everything is served within one call: no packet is ever in flight on either side, so
  * stop() has nothing to wait for.  Each direction of each pair waits for its own reason:
@@ -296,10 +297,19 @@ link_changed(void *dev)
 	virtio_config_change(&net->dev, NET_CONFIG_STATUS, buf, sizeof(buf));
 }
 
+static void
+ring_broken(void *dev)
+{
+	struct net *net = dev;
+
+	virtio_fail(&net->dev, "a ring of packets is broken");
+}
+
 static const struct net_front_ops front_ops = {
 	.readable = readable,
 	.writable = writable,
 	.link = link_changed,
+	.broken = ring_broken,
 };
 
 /* ---- the device ---- */
@@ -312,17 +322,30 @@ pair_stop(struct net_pair *p)
 	net_want(p);
 }
 
+static int
+set_pairs(struct net *net, unsigned pairs)
+{
+	return net->back->ops->set_pairs ? net->back->ops->set_pairs(net->back, pairs)
+					 : 0;
+}
+
 int
 net_set_active(struct net *net, unsigned pairs)
 {
 	unsigned old = net->active;
-	int err = 0;
+	int err = set_pairs(net, pairs);
 
-	if (net->back->ops->set_pairs)
-		err = net->back->ops->set_pairs(net->back, pairs);
 	if (err)
 		return err;
 	net->active = pairs;
+	err = net_rings_update(net);
+	if (err) {
+		/* Fewer than before cannot fail. */
+		net->active = old;
+		net_rings_update(net);
+		(void)set_pairs(net, old);
+		return err;
+	}
 	/* What the others hold of their queues they keep; they go on from there. */
 	for (unsigned i = pairs; i < old; i++)
 		net_want(&net->pair[i]);
@@ -348,9 +371,16 @@ start(struct virtio_device *dev)
 	net_filter_reset(&net->filter, net->config + NET_CONFIG_MAC,
 			 virtio_has(dev, NET_F_CTRL_VLAN));
 	err = net_set_guest_offloads(net, dev->features);
-	if (!err && net->back->ops->set_pairs)
-		err = net->back->ops->set_pairs(net->back, 1);
-	net->active = err ? 0 : 1;
+	if (!err)
+		err = set_pairs(net, 1);
+	if (err)
+		return err;
+	net->active = 1;
+	err = net_rings_update(net);
+	if (err) {
+		net->active = 0;
+		net_rings_update(net);
+	}
 	return err;
 }
 
@@ -360,6 +390,7 @@ stop(struct virtio_device *dev)
 	struct net *net = net_of(dev);
 
 	net->active = 0;
+	net_rings_update(net);
 	for (unsigned i = 0; i < net->pairs_max; i++)
 		pair_stop(&net->pair[i]);
 	for (unsigned i = 0; i < NET_DIRS; i++)
@@ -384,11 +415,28 @@ queue_stop(struct virtio_device *dev, unsigned queue)
 		reactor_defer_cancel(net->r, &net->ctrl_defer);
 		return;
 	}
+	net_ring_stop(p, queue % 2);
 	if (queue % 2 == NET_RX)
 		net_rx_stop(p);
 	else
 		net_tx_stop(p);
 	net_want(p);
+}
+
+/* Packets that are ours to move wait for the doorbell, which comes next. */
+static void
+queue_start(struct virtio_device *dev, unsigned queue)
+{
+	int err = net_rings_update(net_of(dev));
+
+	if (err)
+		virtio_fail(dev, "queue %u: %s", queue, strerror(-err));
+}
+
+static void
+failed(struct virtio_device *dev)
+{
+	net_rings_update(net_of(dev));
 }
 
 static void
@@ -440,6 +488,20 @@ static const struct virtio_counter counters[] = {
 	COUNTER(tx_packets), COUNTER(tx_bytes), COUNTER(tx_dropped), { NULL, 0 },
 };
 
+/* Nobody tells us of packets that do not pass through here. */
+static const struct virtio_counter counters_rings[] = {
+	{ "rx_packets", VIRTIO_UNCOUNTED },
+	{ "rx_bytes", VIRTIO_UNCOUNTED },
+	{ "rx_dropped", VIRTIO_UNCOUNTED },
+	{ "tx_packets", VIRTIO_UNCOUNTED },
+	{ "tx_bytes", VIRTIO_UNCOUNTED },
+	{ "tx_dropped", VIRTIO_UNCOUNTED },
+	{ "rings_started", offsetof(struct net, dev.stat.lent) },
+	{ "rings_stopped", offsetof(struct net, dev.stat.reclaimed) },
+	{ "interrupts_forwarded", offsetof(struct net, dev.stat.forwarded) },
+	{ NULL, 0 },
+};
+
 static const struct virtio_type net_type = {
 	.name = "net",
 	.id = NET_ID,
@@ -449,8 +511,10 @@ static const struct virtio_type net_type = {
 	.features_ok = features_ok,
 	.start = start,
 	.stop = stop,
+	.queue_start = queue_start,
 	.queue_stop = queue_stop,
 	.queue_notify = queue_notify,
+	.failed = failed,
 	.config_write = config_write,
 	.reset = reset,
 };
@@ -535,6 +599,9 @@ net_new(const struct memory *mem, struct reactor *r, struct net_back *back,
 		.config_len = NET_CONFIG_LEN,
 	};
 	virtio_device_init(&net->dev, &desc);
+	net->dev.offered &= ~back->info.rings_lack;
+	if (back->info.rings)
+		net->dev.counter = counters_rings;
 	back->dev = net;
 	back->front = &front_ops;
 	*ret = net;

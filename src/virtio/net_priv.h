@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * virtio-net from the inside: net.c (the device), net_rx.c, net_tx.c (a queue pair each
- * way) and net_ctrl.c (the control queue and what it sets).
+ * way), net_ring.c (where these are the back's to serve) and net_ctrl.c (the control queue
+ * and what it sets).
  */
 #ifndef VMM_NET_PRIV_H
 #define VMM_NET_PRIV_H
@@ -107,8 +108,6 @@ struct net_window {
 	unsigned nhdr;
 };
 
-enum net_dir { NET_RX, NET_TX, NET_DIRS };
-
 struct net_pair {
 	struct net *net;
 	unsigned index;
@@ -118,6 +117,7 @@ struct net_pair {
 	bool tx_full;           /* waits for the back */
 	bool limited[NET_DIRS]; /* waits for tokens */
 	bool want_rx, want_tx;  /* what the back was told last */
+	bool lent[NET_DIRS];    /* the back serves the ring */
 	struct reactor_timer rx_timer; /* until rx_late */
 	struct reactor_defer tx_defer;
 	struct net_window win;
@@ -167,12 +167,19 @@ net_queue(struct net_pair *p, enum net_dir dir)
 
 /* May packets of this pair go this way? */
 static inline bool
-net_pair_on(struct net_pair *p, enum net_dir dir)
+net_queue_on(struct net_pair *p, enum net_dir dir)
 {
 	const struct virtio_queue *q = net_queue(p, dir);
 
 	return p->net->dev.live && p->index < p->net->active && q->enabled &&
 	       !q->vq.broken;
+}
+
+/* And are they ours to move? */
+static inline bool
+net_pair_on(struct net_pair *p, enum net_dir dir)
+{
+	return !p->net->back->info.rings && net_queue_on(p, dir);
 }
 
 /* ---- net.c ---- */
@@ -196,6 +203,15 @@ void net_limit_charge(struct net *net, enum net_dir dir, uint64_t len);
 
 /* Cuts n bytes off the beginning of pieces; how many are gone as a whole. */
 unsigned net_iov_cut(struct iovec *iov, unsigned niov, size_t n);
+
+/* ---- net_ring.c: where the back serves the rings ---- */
+
+/* Lends it those that may carry packets, and takes back the others.  -errno: one of the
+ * first kind it does not serve. */
+int net_rings_update(struct net *net);
+
+/* Takes one back that is lent. */
+void net_ring_stop(struct net_pair *p, enum net_dir dir);
 
 /* ---- net_rx.c, net_tx.c ---- */
 

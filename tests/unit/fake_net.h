@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 
 #include "net.h"
+#include "virtio_lent.h"
 
 enum { FAKE_NET_LIST = 512, FAKE_NET_KEEP = 2048 };
 
@@ -42,6 +43,11 @@ struct fake_net {
 	size_t last_room; /* of the last recv, without the header */
 	bool want_rx[NET_QUEUES_MAX], want_tx[NET_QUEUES_MAX];
 	unsigned offloads, pairs, frees;
+	/* Rings that it was lent (info.rings). */
+	bool ring_on[NET_QUEUES_MAX][NET_DIRS];
+	struct virtio_lent ring[NET_QUEUES_MAX][NET_DIRS];
+	uint16_t ring_next[NET_QUEUES_MAX][NET_DIRS]; /* where the next one stops */
+	unsigned ring_starts, ring_stops;
 };
 
 static inline struct fake_net *
@@ -155,6 +161,33 @@ fake_net_set_pairs(struct net_back *b, unsigned pairs)
 	return err;
 }
 
+static inline int
+fake_net_ring_start(struct net_back *b, unsigned pair, enum net_dir dir,
+		    const struct virtio_lent *ring)
+{
+	struct fake_net *f = fake_net_of(b);
+	int err = fake_net_fails(f);
+
+	assert(!f->ring_on[pair][dir]);
+	if (err)
+		return err;
+	f->ring_on[pair][dir] = true;
+	f->ring[pair][dir] = *ring;
+	f->ring_starts++;
+	return 0;
+}
+
+static inline uint16_t
+fake_net_ring_stop(struct net_back *b, unsigned pair, enum net_dir dir)
+{
+	struct fake_net *f = fake_net_of(b);
+
+	assert(f->ring_on[pair][dir]);
+	f->ring_on[pair][dir] = false;
+	f->ring_stops++;
+	return f->ring_next[pair][dir];
+}
+
 static inline void
 fake_net_free(struct net_back *b)
 {
@@ -167,6 +200,8 @@ static const struct net_back_ops fake_net_ops = {
 	.want = fake_net_want,
 	.set_rx_offloads = fake_net_set_rx_offloads,
 	.set_pairs = fake_net_set_pairs,
+	.ring_start = fake_net_ring_start,
+	.ring_stop = fake_net_ring_stop,
 	.free = fake_net_free,
 };
 

@@ -66,6 +66,17 @@ net_fix_init(struct net_fix *x)
 	x->r.now_ns = 1000000000;
 }
 
+/* The model over the back as it is. */
+static inline void
+net_fix_connect(struct net_fix *x, struct net_config *cfg)
+{
+	memcpy(cfg->mac, net_mac, 6);
+	if (net_new(&x->ram.mem, fake_reactor(&x->r), &x->back.back, cfg, &x->net))
+		abort();
+	x->dev = net_device(x->net);
+	fake_transport_connect(&x->t, x->dev);
+}
+
 static inline void
 net_fix_make(struct net_fix *x, unsigned pairs, unsigned offloads,
 	     const struct rate_limit_config *limit, bool shared)
@@ -74,12 +85,8 @@ net_fix_make(struct net_fix *x, unsigned pairs, unsigned offloads,
 
 	if (limit)
 		cfg.limit = *limit;
-	memcpy(cfg.mac, net_mac, 6);
 	fake_net_init(&x->back, pairs, offloads);
-	if (net_new(&x->ram.mem, fake_reactor(&x->r), &x->back.back, &cfg, &x->net))
-		abort();
-	x->dev = net_device(x->net);
-	fake_transport_connect(&x->t, x->dev);
+	net_fix_connect(x, &cfg);
 }
 
 static inline void
