@@ -128,6 +128,7 @@ struct config_net {
 	unsigned int queues;    /* pairs */
 	const char *tap;        /* name of the interface, or NULL */
 	unsigned int tap_fd;    /* 0: none */
+	bool vhost;             /* tap: packets are the kernel's to move */
 	const char *forward;    /* user: net_forward_parse(), or NULL */
 	bool restricted;        /* user */
 	bool host_loopback;     /* user */

@@ -96,6 +96,31 @@ check_tap(const struct config *cfg, const struct config_named *named,
 	return 0;
 }
 
+/* What has a limit passes through this process, and with vhost no packet does. */
+static int
+check_vhost(const struct config *cfg, const struct config_named *named,
+	    const struct config_net *cn, struct err *err)
+{
+	char where[512];
+
+	if (!cn->vhost)
+		return 0;
+	if (cn->backend != CONFIG_NET_TAP)
+		return err_set_status(err, EXIT_STATUS_CONFIG, EINVAL,
+				      "%s: [net \"%s\"] has vhost; add 'backend = tap'",
+				      config_where(cfg, &cn->vhost, where, sizeof(where)),
+				      named->name);
+	if (cn->rate || cn->rate_ops)
+		return err_set_status(
+			err, EXIT_STATUS_CONFIG, EINVAL,
+			"%s: [net \"%s\"] has vhost, which knows no limit; remove one "
+			"of them",
+			config_where(cfg, cn->rate ? &cn->rate : &cn->rate_ops, where,
+				     sizeof(where)),
+			named->name);
+	return 0;
+}
+
 static int
 check_user(const struct config *cfg, const struct config_named *named,
 	   const struct config_net *cn, struct err *err)
@@ -167,6 +192,8 @@ check_net(const struct config *cfg, const struct config_named *named, struct err
 				      cn->mtu, MTU_MIN);
 	int rc = check_tap(cfg, named, cn, err);
 
+	if (rc == 0)
+		rc = check_vhost(cfg, named, cn, err);
 	if (rc == 0)
 		rc = check_user(cfg, named, cn, err);
 	return rc ? rc : check_stream(cfg, named, cn, err);

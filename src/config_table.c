@@ -408,6 +408,15 @@ static const struct keyword keywords[] = {
 	},
 	{
 		.section = "net",
+		.key = "vhost",
+		.type = KEYWORD_BOOL,
+		.arch = CONFIG_ARCH_ANY,
+		.def = "no",
+		NET_FIELD(vhost),
+		.help = "Have the host's kernel move the packets of a tap.",
+	},
+	{
+		.section = "net",
 		.key = "forward",
 		.type = KEYWORD_STRING,
 		.arch = CONFIG_ARCH_ANY,

@@ -20,6 +20,8 @@ open_tap(struct machine *m, const struct config_named *named, struct net_back **
 		.name = cn->tap,
 		.fd = (int)cn->tap_fd,
 		.pairs = cn->queues,
+		.vhost = cn->vhost,
+		.mem = &m->memory,
 	};
 
 	return net_tap_new(m->host.reactor, &tc, ret, e);

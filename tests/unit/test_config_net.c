@@ -67,6 +67,14 @@ every_bad_section_gets_its_one_line(void **state)
 		  "vm.ini:6: [net \"n\"] needs 'path = SOCKET'" },
 		{ HEAD "path = s\n",
 		  "vm.ini:6: [net \"n\"] has a socket; add 'backend = stream'" },
+		{ HEAD "vhost = yes\n",
+		  "vm.ini:6: [net \"n\"] has vhost; add 'backend = tap'" },
+		{ HEAD "backend = tap\ntap = t\nvhost = yes\nrate = 1M\n",
+		  "vm.ini:9: [net \"n\"] has vhost, which knows no limit; remove one of "
+		  "them" },
+		{ HEAD "rate-ops = 9\nbackend = tap\ntap = t\nvhost = yes\n",
+		  "vm.ini:6: [net \"n\"] has vhost, which knows no limit; remove one of "
+		  "them" },
 	};
 
 	(void)state;
@@ -139,6 +147,8 @@ good_sections_pass(void **state)
 		HEAD,
 		HEAD "backend = tap\ntap = tap0\nqueues = 4\nmtu = 9000\n",
 		HEAD "backend = tap\ntap-fd = 3\nmtu = 68\n",
+		HEAD "backend = tap\ntap = t\nvhost = yes\nqueues = 2\n",
+		HEAD "vhost = no\nrate = 1M\n",
 		HEAD "transport = mmio\nrate = 1M\nburst = 64K\nrate-ops = 1000\n"
 		     "burst-ops = 10\nrate-shared = yes\n",
 	};
