@@ -15,6 +15,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -162,8 +163,10 @@ net_vhost_new(struct reactor *r, const struct net_vhost_config *cfg,
 	      struct net_vhost **ret, struct err *e)
 {
 	struct net_vhost *nv = calloc(1, sizeof(*nv));
+	char who[64];
 	int rc = 0;
 
+	snprintf(who, sizeof(who), "tap '%s'", cfg->name);
 	if (!nv)
 		return err_set(e, ENOMEM, "no memory for vhost-net");
 	nv->r = r;
@@ -172,12 +175,12 @@ net_vhost_new(struct reactor *r, const struct net_vhost_config *cfg,
 	nv->broken.cb = on_broken;
 	nv->broken.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (nv->broken.fd < 0)
-		rc = err_set(e, errno, "vhost-net: eventfd: %s", strerror(errno));
+		rc = err_set(e, errno, "%s: eventfd: %s", who, strerror(errno));
 	while (rc == 0 && nv->n < cfg->pairs) {
 		struct vhost_pair *p = &nv->pair[nv->n];
 
 		p->tap = cfg->tap[nv->n];
-		rc = vhost_open(&p->v, cfg->sys, PATH, cfg->mem, cfg->name, e);
+		rc = vhost_open(&p->v, cfg->sys, PATH, cfg->mem, who, e);
 		nv->n += rc == 0;
 	}
 	if (rc) {

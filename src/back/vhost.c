@@ -53,9 +53,9 @@ static int
 refuse_open(const char *path, const char *who, int errnum, struct err *e)
 {
 	const char *hint = errnum == ENOENT || errnum == ENODEV || errnum == ENXIO
-				   ? "; load its kernel module, or set vhost = no"
+				   ? "; load its kernel module"
 			   : errnum == EACCES || errnum == EPERM
-				   ? "; join the group that owns it, or set vhost = no"
+				   ? "; join the group that owns it"
 				   : "";
 
 	return err_set(e, errnum, "%s: %s: %s%s", who, path, strerror(errnum), hint);

@@ -180,7 +180,7 @@ every_call_that_fails_ends_the_opening_and_leaves_nothing(void **state)
 		x->kernel.fail_at = n;
 		if (try(x, &e) == 0)
 			break;
-		assert_non_null(strstr(e.text, "tap0: /dev/vhost-net"));
+		assert_non_null(strstr(e.text, "tap 'tap0': /dev/vhost-net"));
 		assert_int_equal(x->kernel.opens, x->kernel.closes);
 		assert_null(x->nv);
 	}
@@ -194,10 +194,10 @@ what_is_missing_is_said_in_one_line(void **state)
 		int errnum;
 		const char *text;
 	} table[] = {
-		{ ENOENT, "tap0: /dev/vhost-net: No such file or directory; load its "
-			  "kernel module, or set vhost = no" },
-		{ EACCES, "tap0: /dev/vhost-net: Permission denied; join the group that "
-			  "owns it, or set vhost = no" },
+		{ ENOENT, "tap 'tap0': /dev/vhost-net: No such file or directory; load "
+			  "its kernel module" },
+		{ EACCES, "tap 'tap0': /dev/vhost-net: Permission denied; join the group "
+			  "that owns it" },
 	};
 	struct fix *x = *state;
 
