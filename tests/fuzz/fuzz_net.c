@@ -8,7 +8,10 @@
  * piece and asks for no more than the driver negotiated, lengths are those of packets.
  * In the end a proper driver has to be served, whatever went before.
  *
- *	byte 0	the back: bits 0-1 pairs, 2 offloads, 3 limits
+ * A back that serves the rings itself sees no packet, and has exactly those that the device
+ * lends it.
+ *
+ *	byte 0	the back: bits 0-1 pairs, 2 offloads, 3-4 limits, 5 rings
  *	then	steps of 8 bytes: operation, argument, three 16-bit values
  */
 #include <errno.h>
@@ -19,6 +22,8 @@
 #include "util.h"
 #include "virtio.h"
 #include "virtio_dev.h"
+#include "virtio_lent.h"
+#include "virtio_transport.h"
 
 #include "../unit/fake_driver.h"
 #include "../unit/fake_reactor.c"
@@ -43,6 +48,8 @@ struct world {
 	unsigned fail_in;
 	int fail_with;
 	unsigned sent, received;
+	/* With rings: what the device lent, and what the back has of it. */
+	bool lent[2 * NET_QUEUES_MAX + 1], served[2 * NET_QUEUES_MAX + 1];
 };
 
 static struct world *
@@ -94,7 +101,7 @@ back_send(struct net_back *b, unsigned pair, const struct iovec *iov, unsigned n
 	uint64_t len = total(iov, niov);
 	volatile uint8_t sum = 0;
 
-	CHECK(w->dev->live && pair < b->info.pairs);
+	CHECK(w->dev->live && pair < b->info.pairs && !b->info.rings);
 	CHECK(len >= 14 && len <= NET_PACKET_MAX);
 	CHECK(may_ask(w, iov[0].iov_base));
 	for (unsigned i = 0; i < niov; i++)
@@ -116,7 +123,7 @@ back_recv(struct net_back *b, unsigned pair, const struct iovec *iov, unsigned n
 	uint64_t room = total(iov, niov), len = w->len;
 	uint8_t *hdr = iov[0].iov_base;
 
-	CHECK(w->dev->live && pair < b->info.pairs);
+	CHECK(w->dev->live && pair < b->info.pairs && !b->info.rings);
 	if (fails(w))
 		return w->fail_with;
 	if (w->packets == 0)
@@ -149,6 +156,36 @@ back_set(struct net_back *b, unsigned value)
 	return fails(world_of(b)) ? world_of(b)->fail_with : 0;
 }
 
+static int
+back_ring_start(struct net_back *b, unsigned pair, enum net_dir dir,
+		const struct virtio_lent *ring)
+{
+	struct world *w = world_of(b);
+	const uint8_t *ram = w->ram.buf;
+	const uint8_t *desc = ring->desc, *used = ring->used;
+	unsigned q = 2 * pair + dir;
+
+	CHECK(w->dev->live && pair < b->info.pairs && w->lent[q] && !w->served[q]);
+	CHECK(ring->size > 0 && ring->size <= 256);
+	CHECK(desc >= ram && desc + 16 * ring->size <= ram + RAM_LEN);
+	CHECK(used >= ram && used + 6 + 8 * ring->size <= ram + RAM_LEN);
+	CHECK(!(ring->features & ~w->dev->offered));
+	if (fails(w))
+		return w->fail_with;
+	w->served[q] = true;
+	return 0;
+}
+
+static uint16_t
+back_ring_stop(struct net_back *b, unsigned pair, enum net_dir dir)
+{
+	struct world *w = world_of(b);
+
+	CHECK(w->served[2 * pair + dir]);
+	w->served[2 * pair + dir] = false;
+	return w->len;
+}
+
 static void
 back_free(struct net_back *b)
 {
@@ -161,8 +198,48 @@ static const struct net_back_ops back_ops = {
 	.want = back_want,
 	.set_rx_offloads = back_set,
 	.set_pairs = back_set,
+	.ring_start = back_ring_start,
+	.ring_stop = back_ring_stop,
 	.free = back_free,
 };
+
+static int
+lend(void *arg, struct virtio_device *dev, unsigned q, struct virtio_lent *ret)
+{
+	struct world *w = arg;
+
+	CHECK(dev == w->dev && q < dev->nqueue && !w->lent[q]);
+	if (fails(w))
+		return w->fail_with;
+	w->lent[q] = true;
+	ret->kick = ret->call = -1;
+	return 0;
+}
+
+static void
+reclaim(void *arg, struct virtio_device *dev, unsigned q)
+{
+	struct world *w = arg;
+
+	(void)dev;
+	CHECK(w->lent[q] && !w->served[q]);
+	w->lent[q] = false;
+}
+
+static const struct virtio_doorbell_ops doorbell_ops = { .lend = lend,
+							 .reclaim = reclaim };
+
+/* No ring is served of a device that is reset, or needs to be. */
+static void
+check_rings(const struct world *w)
+{
+	bool may = w->dev->live && !(w->dev->status & VIRTIO_STATUS_NEEDS_RESET);
+
+	for (unsigned q = 0; q < ARRAY_SIZE(w->lent); q++) {
+		CHECK(w->lent[q] == w->served[q]);
+		CHECK(!w->lent[q] || (may && w->dev->queue[q].enabled));
+	}
+}
 
 /* ---- the driver ---- */
 
@@ -237,6 +314,8 @@ step_control(struct world *w, uint8_t arg, uint16_t a, uint16_t b, uint16_t c)
 		virtio_set_status(w->dev, (uint8_t)a);
 		break;
 	}
+	if (c == 0x5a5a)
+		w->back.front->broken(w->back.dev);
 }
 
 static void
@@ -323,6 +402,10 @@ serve_properly(struct world *w)
 	fake_reactor_advance(&w->r, 1000000000000000);
 	drive(w, 1ull << 15);
 	CHECK(w->dev->status == 15);
+	if (w->back.info.rings) {
+		CHECK(w->served[0] && w->served[1]);
+		return;
+	}
 	sent = w->sent;
 	ring_desc(&w->ring[0], 0, DATA_GPA, 4096, F_WRITE, 0);
 	ring_offer(&w->ring[0], 0);
@@ -363,10 +446,13 @@ start(struct world *w, uint8_t how)
 		.tx_offloads = how & 4 ? 0x3f : 0,
 		.mtu = 1500,
 		.link = true,
+		.rings = how & 0x20,
 	};
 	CHECK(net_new(&w->ram.mem, fake_reactor(&w->r), &w->back, &cfg, &w->net) == 0);
 	w->dev = net_device(w->net);
 	fake_transport_connect(&w->t, w->dev);
+	w->t.t.doorbell = &doorbell_ops;
+	w->t.t.doorbell_arg = w;
 	drive(w, how & 2 ? UINT64_MAX : 1 << 15);
 }
 
@@ -378,10 +464,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 1)
 		return 0;
 	start(&w, data[0]);
-	for (unsigned i = 0; i < STEPS_MAX && 1 + (i + 1) * STEP_LEN <= size; i++)
+	for (unsigned i = 0; i < STEPS_MAX && 1 + (i + 1) * STEP_LEN <= size; i++) {
 		step(&w, data + 1 + (size_t)i * STEP_LEN);
+		check_rings(&w);
+	}
 	serve_properly(&w);
 	virtio_disconnect(w.dev);
+	check_rings(&w);
 	for (unsigned p = 0; p < w.back.info.pairs; p++)
 		CHECK(!w.want_rx[p] && !w.want_tx[p]);
 	net_free(w.net);
