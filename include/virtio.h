@@ -208,6 +208,13 @@ virtio_has(const struct virtio_device *dev, uint64_t feature)
 	return (dev->features & feature) != 0;
 }
 
+/* Nothing but a reset helps any more. */
+static inline bool
+virtio_is_dead(const struct virtio_device *dev)
+{
+	return dev->status & (VIRTIO_STATUS_NEEDS_RESET | VIRTIO_STATUS_FAILED);
+}
+
 /* ---- for transports ---- */
 
 struct virtio_transport_ops {

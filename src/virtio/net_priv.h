@@ -190,12 +190,6 @@ void net_want(struct net_pair *p);
 /* How many pairs carry packets from now on. 0 or -errno. */
 int net_set_active(struct net *net, unsigned pairs);
 
-/* What the guest takes on receive from now on: feature bits. 0 or -errno. */
-int net_set_guest_offloads(struct net *net, uint64_t features);
-
-/* Does the header ask for no more than is allowed (enum net_offload)? */
-bool net_hdr_ok(const struct net_hdr *hdr, unsigned allowed);
-
 /* False: the packet has to wait for tokens, a timer is set. */
 bool net_limit_ok(struct net_pair *p, enum net_dir dir, uint64_t len);
 /* Takes the tokens of what has been moved. */
@@ -203,6 +197,23 @@ void net_limit_charge(struct net *net, enum net_dir dir, uint64_t len);
 
 /* Cuts n bytes off the beginning of pieces; how many are gone as a whole. */
 unsigned net_iov_cut(struct iovec *iov, unsigned niov, size_t n);
+
+/* ---- net_features.c ---- */
+
+/* Of the device and its back. */
+uint64_t net_features_offered(const struct net *net);
+
+/* struct virtio_type */
+bool net_features_ok(struct virtio_device *dev, uint64_t features);
+
+/* What the guest may ask for in the headers of what it sends: enum net_offload. */
+unsigned net_tx_offloads_of(uint64_t features);
+
+/* What the guest takes on receive from now on: feature bits. 0 or -errno. */
+int net_set_guest_offloads(struct net *net, uint64_t features);
+
+/* Does the header ask for no more than is allowed (enum net_offload)? */
+bool net_hdr_ok(const struct net_hdr *hdr, unsigned allowed);
 
 /* ---- net_ring.c: where the back serves the rings ---- */
 

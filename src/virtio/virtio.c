@@ -18,20 +18,6 @@ enum {
 	LEGACY_PAGE_MAX = 1 << 16, /* page and alignment of the legacy layout */
 };
 
-/* Nothing but a reset helps any more. */
-static bool
-is_dead(const struct virtio_device *dev)
-{
-	return dev->status & (VIRTIO_STATUS_NEEDS_RESET | VIRTIO_STATUS_FAILED);
-}
-
-static void
-refresh(struct virtio_device *dev)
-{
-	if (dev->transport)
-		dev->transport->ops->refresh(dev->transport);
-}
-
 static void
 queue_init(struct virtio_queue *q)
 {
@@ -112,7 +98,8 @@ virtio_fail(struct virtio_device *dev, const char *fmt, ...)
 		virtqueue_break(&dev->queue[i].vq);
 	if (dev->live && dev->type->failed)
 		dev->type->failed(dev);
-	refresh(dev);
+	if (dev->transport)
+		dev->transport->ops->refresh(dev->transport);
 	/* Before DRIVER_OK it is told when it gets there (2.1.2). */
 	if ((dev->status & VIRTIO_STATUS_DRIVER_OK) && dev->transport)
 		dev->transport->ops->config_interrupt(dev->transport);
@@ -159,7 +146,7 @@ virtio_features_accepted(const struct virtio_device *dev, uint32_t sel)
 void
 virtio_features_accept(struct virtio_device *dev, uint32_t sel, uint32_t val)
 {
-	if (dev->live || is_dead(dev) ||
+	if (dev->live || virtio_is_dead(dev) ||
 	    (dev->status & (VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_DRIVER_OK)))
 		return;
 	if (sel == 0)
@@ -197,7 +184,7 @@ queue_thawed(struct virtio_device *dev, uint32_t sel)
 {
 	struct virtio_queue *q = virtio_queue(dev, sel);
 
-	if (!q || q->enabled || is_dead(dev))
+	if (!q || q->enabled || virtio_is_dead(dev))
 		return NULL;
 	if ((dev->live || (dev->status & VIRTIO_STATUS_DRIVER_OK)) && !q->thawed)
 		return NULL;
@@ -303,7 +290,7 @@ virtio_queue_reset(struct virtio_device *dev, uint32_t sel)
 {
 	struct virtio_queue *q = virtio_queue(dev, sel);
 
-	if (!q || is_dead(dev) || !(dev->status & VIRTIO_STATUS_FEATURES_OK) ||
+	if (!q || virtio_is_dead(dev) || !(dev->status & VIRTIO_STATUS_FEATURES_OK) ||
 	    !virtio_has(dev, VIRTIO_F_RING_RESET))
 		return;
 	queue_halt(dev, sel);
@@ -378,7 +365,7 @@ go_live(struct virtio_device *dev)
 	dev->transport->ops->live(dev->transport);
 	/* What was made available before DRIVER_OK came without a doorbell. */
 	for (unsigned i = 0; i < dev->nqueue; i++)
-		if (dev->queue[i].enabled && !is_dead(dev))
+		if (dev->queue[i].enabled && !virtio_is_dead(dev))
 			queue_notify(dev, i);
 }
 
@@ -479,7 +466,7 @@ virtio_notify(struct virtio_device *dev, uint32_t sel)
 {
 	struct virtio_queue *q = virtio_queue(dev, sel);
 
-	if (!q || !q->enabled || is_dead(dev))
+	if (!q || !q->enabled || virtio_is_dead(dev))
 		return;
 	dev->stat.notified++;
 	if (dev->live)
@@ -544,58 +531,4 @@ virtio_forward(struct virtio_device *dev, unsigned queue)
 	dev->stat.forwarded++;
 	dev->stat.interrupts++;
 	dev->transport->ops->queue_interrupt(dev->transport, queue);
-}
-
-/* ---- device-specific configuration space (2.5) ---- */
-
-void
-virtio_config_put(struct virtio_device *dev, unsigned off, const void *buf, unsigned len)
-{
-	assert(range_ok(off, len, dev->config_len));
-	if (memcmp(dev->config + off, buf, len) == 0)
-		return;
-	/*
-	 * A driver reads the generation, the fields and the generation again.  Where it
-	 * does so without exits it may run between any two lines here: changing the
-	 * generation on both sides leaves it the fewest ways to be deceived, and the
-	 * interrupt that follows a change of our own makes it look again.
-	 */
-	dev->generation++;
-	refresh(dev);
-	memcpy(dev->config + off, buf, len);
-	dev->generation++;
-	refresh(dev);
-}
-
-void
-virtio_config_change(struct virtio_device *dev, unsigned off, const void *buf,
-		     unsigned len)
-{
-	virtio_config_put(dev, off, buf, len);
-	if ((dev->status & VIRTIO_STATUS_DRIVER_OK) && dev->transport)
-		dev->transport->ops->config_interrupt(dev->transport);
-}
-
-uint64_t
-virtio_config_read(const struct virtio_device *dev, uint64_t off, unsigned len)
-{
-	uint64_t val = 0;
-
-	for (unsigned i = 0; i < len && off < dev->config_len; i++, off++)
-		val |= (uint64_t)dev->config[off] << (8 * i);
-	return val;
-}
-
-void
-virtio_config_write(struct virtio_device *dev, uint64_t off, unsigned len, uint64_t val)
-{
-	if (!dev->type->config_write || is_dead(dev))
-		return;
-	/* 64-bit fields are two of 32 (4.1.3). */
-	for (unsigned n; len > 0; off += n, len -= n, val >>= 8 * n) {
-		n = len < 4 ? len : 4;
-		if (!range_ok(off, n, dev->config_len))
-			return;
-		dev->type->config_write(dev, (unsigned)off, n, (uint32_t)(val & ones(n)));
-	}
 }
