@@ -3,7 +3,9 @@
  * Eventfds between the guest and who serves a queue.
  *
  * Each queue has one for its doorbells, however many addresses they have and wherever a
- * BAR takes them: KVM signals it (ioeventfd), and the reactor reads it.  While the queue is
+ * BAR takes them: KVM signals it (ioeventfd), and the reactor reads it.  A queue whose bell
+ * rang is watched until the reactor sleeps: what the driver adds to it is found in its
+ * memory, and the driver need not ring.  While the queue is
  * lent to somebody else (virtio_queue_lend()) he reads it, and signals another one to
  * interrupt the driver.  That one is given to KVM (irqfd) while the queue has a message
  * that can be sent: then neither doorbells nor interrupts pass through this process.
@@ -44,7 +46,9 @@ struct notifiers {
 	const struct vm *vm;
 	const struct notifier_ops *ops;
 	struct reactor_defer defer; /* gives messages to KVM */
+	struct reactor_poll poll;   /* looks at queues that are watched */
 	struct notifier *first;
+	struct notifier *watched;
 	uint64_t rung; /* doorbells that woke the reactor */
 };
 

@@ -108,6 +108,12 @@ void reactor_defer_cancel(struct reactor *r, struct reactor_defer *d);
  */
 struct reactor_poll {
 	bool (*poll)(struct reactor_poll *p);
+	/*
+	 * For work of those who cannot call reactor_kick(), but can make a file descriptor
+	 * readable: the loop is about to sleep, and that is to be used from now on.  True:
+	 * there was work, and it has been done.  NULL: reactor_kick() is called.
+	 */
+	bool (*rest)(struct reactor_poll *p);
 	struct reactor_poll *next; /* the reactor's */
 };
 

@@ -50,6 +50,7 @@ struct virtqueue {
 	uint16_t size; /* 0: stopped */
 	bool broken;
 	bool quiet;          /* nobody waits for the doorbell */
+	bool watched;        /* somebody looks at idx: the doorbell need not ring */
 	bool indirect;       /* VIRTIO_F_INDIRECT_DESC was negotiated */
 	bool event_idx;      /* VIRTIO_F_EVENT_IDX was negotiated */
 	uint16_t next_avail; /* the next entry to pop */
@@ -110,7 +111,8 @@ void virtqueue_unpop(struct virtqueue *vq, const struct vq_chain *chain);
 
 /*
  * Is there a chain to pop?  Looks at the guest's index only if it has to.  Like a pop()
- * that returns 0, false is a promise: the driver will ring for the next chain.
+ * that returns 0, false is a promise: the driver will ring for the next chain, or who
+ * watches the queue will tell.
  */
 bool virtqueue_pending(struct virtqueue *vq);
 
@@ -135,6 +137,16 @@ bool virtqueue_publish(struct virtqueue *vq);
  */
 void virtqueue_disable_notify(struct virtqueue *vq);
 bool virtqueue_enable_notify(struct virtqueue *vq);
+
+/*
+ * Who watches a queue stands for its doorbell, from the outside: while it is watched nobody
+ * asks the driver to ring, and virtqueue_rang() says whether it would have.  Only with
+ * EVENT_IDX; else it changes nothing.  After unwatch the driver rings again; true: it has
+ * added something already, as if the bell had rung.
+ */
+void virtqueue_watch(struct virtqueue *vq);
+bool virtqueue_rang(const struct virtqueue *vq);
+bool virtqueue_unwatch(struct virtqueue *vq);
 
 /* ---- the bytes of a chain ---- */
 

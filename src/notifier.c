@@ -28,6 +28,8 @@ struct notifier {
 	bool direct;        /* KVM has call, and sends */
 	struct msi_msg msg; /* this */
 	struct notifier *next;
+	bool watched; /* it is in the list of these: */
+	struct notifier *next_watched;
 };
 
 /* ---- interrupts ---- */
@@ -134,6 +136,59 @@ on_call(struct reactor_io *io, unsigned events)
 	forward(container_of(io, struct notifier, call));
 }
 
+/* ---- queues that are watched ---- */
+
+static struct virtqueue *
+queue_of(const struct notifier *n)
+{
+	return &n->dev->queue[n->queue].vq;
+}
+
+static void
+watch(struct notifier *n)
+{
+	virtqueue_watch(queue_of(n));
+	if (n->watched)
+		return;
+	n->watched = true;
+	n->next_watched = n->all->watched;
+	n->all->watched = n;
+}
+
+static bool
+look(struct reactor_poll *p)
+{
+	struct notifiers *all = container_of(p, struct notifiers, poll);
+	bool rang = false;
+
+	for (struct notifier *n = all->watched; n; n = n->next_watched) {
+		if (!virtqueue_rang(queue_of(n)))
+			continue;
+		rang = true;
+		virtio_notify(n->dev, n->queue);
+	}
+	return rang;
+}
+
+static bool
+rest(struct reactor_poll *p)
+{
+	struct notifiers *all = container_of(p, struct notifiers, poll);
+	bool rang = false;
+
+	while (all->watched) {
+		struct notifier *n = all->watched;
+
+		all->watched = n->next_watched;
+		n->watched = false;
+		if (!virtqueue_unwatch(queue_of(n)))
+			continue;
+		rang = true;
+		virtio_notify(n->dev, n->queue);
+	}
+	return rang;
+}
+
 /* ---- doorbells ---- */
 
 static void
@@ -146,6 +201,7 @@ on_kick(struct reactor_io *io, unsigned events)
 	if (eventfd_read(io->fd, &count) != 0)
 		return;
 	n->all->rung++;
+	watch(n);
 	virtio_notify(n->dev, n->queue);
 }
 
@@ -243,6 +299,7 @@ lend(void *arg, struct virtio_device *dev, unsigned queue, struct virtio_lent *r
 	if (err)
 		return err;
 	n->lent = true;
+	virtqueue_unwatch(queue_of(n));
 	ret->kick = n->kick.fd;
 	ret->call = n->call.fd;
 	reactor_io_stop(all->r, &n->kick);
@@ -285,7 +342,9 @@ notifiers_init(struct notifiers *all, struct reactor *r, struct irqchip *chip,
 		.vm = vm,
 		.ops = ops,
 		.defer = { .cb = give_to_kvm },
+		.poll = { .poll = look, .rest = rest },
 	};
+	reactor_poll_start(r, &all->poll);
 }
 
 static void
@@ -309,6 +368,7 @@ notifiers_fini(struct notifiers *all)
 	if (!all->r)
 		return;
 	reactor_defer_cancel(all->r, &all->defer);
+	reactor_poll_stop(all->r, &all->poll);
 	while (all->first) {
 		struct notifier *n = all->first;
 

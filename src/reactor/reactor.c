@@ -33,10 +33,10 @@ struct reactor {
 	struct spin spin;
 	struct spin io_spin;
 	bool stopped;
-	bool busy;     /* the last pass ended with work from a poll source */
-	bool fired;    /* a file descriptor had an event in this pass */
-	bool io_busy;  /* so it was in the last pass, or a file operation was done */
-	bool once;     /* the caller looks at what happened, before we sleep */
+	bool busy;    /* the last pass ended with work from a poll source */
+	bool fired;   /* in this pass: an event of a descriptor, or what stands for one */
+	bool io_busy; /* so it was in the last pass, or a file operation was done */
+	bool once;    /* the caller looks at what happened, before we sleep */
 	bool happened; /* in this pass */
 	/* Of reactor_kick(), in any thread. */
 	_Alignas(64) _Atomic int sleeping;
@@ -263,10 +263,26 @@ poll_all(struct reactor *r)
 
 	for (struct reactor_poll *p = r->polls, *next; p && !r->stopped; p = next) {
 		next = p->next;
-		worked |= p->poll(p);
+		bool did = p->poll(p);
+
+		r->happened |= did;
+		*(p->rest ? &r->fired : &worked) |= did;
 	}
-	r->happened |= worked;
 	run_deferred(r);
+	return worked;
+}
+
+/* True: somebody had work yet. */
+static bool
+rest_all(struct reactor *r)
+{
+	bool worked = false;
+
+	for (struct reactor_poll *p = r->polls, *next; p; p = next) {
+		next = p->next;
+		worked |= p->rest && p->rest(p);
+	}
+	r->fired |= worked;
 	return worked;
 }
 
@@ -281,7 +297,7 @@ push_ops(struct reactor *r)
 	return !(what & OPS_STUCK);
 }
 
-/* Polls until there is work or the budget is spent. */
+/* Polls until there is work, events included, or the budget is spent. */
 static bool
 spin_for_work(struct reactor *r)
 {
@@ -293,12 +309,13 @@ spin_for_work(struct reactor *r)
 		return false;
 	end = spin_now_ns() + budget;
 	do {
-		for (unsigned i = 0; i < SPIN_ROUND && !met; i++) {
+		for (unsigned i = 0; i < SPIN_ROUND && !met && !r->fired; i++) {
 			met = poll_all(r);
 			spin_pause();
 		}
-	} while (!met && !r->stopped && spin_now_ns() < end);
-	spin_result(&r->spin, met);
+	} while (!met && !r->fired && !r->stopped && spin_now_ns() < end);
+	if (met || !r->fired)
+		spin_result(&r->spin, met);
 	return met;
 }
 
@@ -311,14 +328,19 @@ spin_for_events(struct reactor *r)
 {
 	uint32_t budget = r->io_busy ? spin_budget(&r->io_spin) : 0;
 	uint64_t end;
-	bool met;
+	bool met = false;
 
 	if (budget == 0)
 		return false;
 	end = spin_now_ns() + budget;
 	do {
-		ev_run(r->loop, EVRUN_NOWAIT);
-		met = r->fired || r->deferred || poll_all(r);
+		for (unsigned i = 0; i < SPIN_ROUND && !met; i++) {
+			met = poll_all(r) || r->fired;
+			spin_pause();
+		}
+		if (!met)
+			ev_run(r->loop, EVRUN_NOWAIT);
+		met = met || r->fired || r->deferred;
 	} while (!met && !r->stopped && spin_now_ns() < end);
 	spin_result(&r->io_spin, met);
 	return met;
@@ -333,8 +355,8 @@ sleep_until_event(struct reactor *r)
 	atomic_store_explicit(&r->sleeping, 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
 	bool worked = poll_all(r);
-	bool sleep = push_ops(r) && !worked && !r->deferred && !r->stopped &&
-		     !(r->once && r->happened);
+	bool sleep = push_ops(r) && !worked && !r->fired && !r->deferred && !r->stopped &&
+		     !(r->once && r->happened) && !rest_all(r);
 	ev_run(r->loop, sleep ? EVRUN_ONCE : EVRUN_NOWAIT);
 	atomic_store_explicit(&r->sleeping, 0, memory_order_relaxed);
 	kicked = atomic_load_explicit(&r->kicked_ns, memory_order_relaxed);
@@ -350,10 +372,11 @@ pass(struct reactor *r, bool wait)
 	r->fired = false;
 	bool worked = poll_all(r) || (r->busy && spin_for_work(r));
 
-	for (unsigned i = 0; worked && i < POLLS_PER_LOOP && !r->stopped; i++)
+	for (unsigned i = 0; worked && !r->fired && i < POLLS_PER_LOOP && !r->stopped;
+	     i++)
 		worked = spin_for_work(r);
 	r->busy = worked;
-	bool sleep = push_ops(r) && wait && !worked && !r->stopped &&
+	bool sleep = push_ops(r) && wait && !worked && !r->fired && !r->stopped &&
 		     !(r->once && r->happened);
 	if (!sleep)
 		ev_run(r->loop, EVRUN_NOWAIT);

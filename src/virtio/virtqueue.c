@@ -213,6 +213,8 @@ look(struct virtqueue *vq)
 static bool
 arm(struct virtqueue *vq)
 {
+	if (vq->watched)
+		return look(vq);
 	if (vq->event_idx)
 		shared_store(avail_event(vq), vq->seen_avail, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -414,8 +416,31 @@ virtqueue_enable_notify(struct virtqueue *vq)
 		return false;
 	vq->quiet = false;
 	/* The flags are 0 with EVENT_IDX (2.7.10.2), whatever was in memory before. */
-	shared_store(vq->used + RING_FLAGS, 0, __ATOMIC_RELAXED);
+	if (!vq->watched)
+		shared_store(vq->used + RING_FLAGS, 0, __ATOMIC_RELAXED);
 	return arm(vq) && vq->seen_avail != seen;
+}
+
+void
+virtqueue_watch(struct virtqueue *vq)
+{
+	vq->watched = vq->size > 0 && vq->event_idx;
+}
+
+bool
+virtqueue_rang(const struct virtqueue *vq)
+{
+	return vq->watched && !vq->quiet && !vq->broken &&
+	       shared_load(vq->avail + RING_IDX, __ATOMIC_ACQUIRE) != vq->seen_avail;
+}
+
+bool
+virtqueue_unwatch(struct virtqueue *vq)
+{
+	if (!vq->watched)
+		return false;
+	vq->watched = false;
+	return !vq->quiet && virtqueue_enable_notify(vq);
 }
 
 /* ---- the bytes of a chain ---- */

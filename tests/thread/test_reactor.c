@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -294,6 +295,90 @@ test_an_idle_reactor_with_a_poll_source_uses_no_cpu(void **state)
 		    100000);
 	reactor_poll_stop(c.r, &c.p);
 	reactor_free(c.r);
+}
+
+/* A guest: adds to made, and rings only if it is asked to. */
+struct bell {
+	struct reactor_poll p;
+	struct reactor_io io;
+	struct reactor *r;
+	_Atomic unsigned made;
+	_Atomic bool asked;
+	_Atomic unsigned rung;
+	unsigned seen, until;
+};
+
+static bool
+bell_look(struct reactor_poll *p)
+{
+	struct bell *b = container_of(p, struct bell, p);
+	unsigned made = atomic_load(&b->made);
+
+	if (b->seen == made)
+		return false;
+	b->seen = made;
+	if (b->seen == b->until)
+		reactor_stop(b->r);
+	return true;
+}
+
+static bool
+bell_rest(struct reactor_poll *p)
+{
+	struct bell *b = container_of(p, struct bell, p);
+
+	atomic_store(&b->asked, true);
+	return bell_look(p);
+}
+
+static void
+bell_rang(struct reactor_io *io, unsigned events)
+{
+	uint64_t n;
+
+	(void)events;
+	assert_int_equal(read(io->fd, &n, sizeof(n)), sizeof(n));
+}
+
+static void *
+ring_if_asked(void *arg)
+{
+	struct bell *b = arg;
+	const uint64_t one = 1;
+
+	for (unsigned i = 0; i < b->until; i++) {
+		atomic_fetch_add(&b->made, 1);
+		if (atomic_exchange(&b->asked, false)) {
+			atomic_fetch_add(&b->rung, 1);
+			assert_int_equal(write(b->io.fd, &one, sizeof(one)), sizeof(one));
+		}
+		if (i % 8 == 0)
+			usleep(300);
+	}
+	return NULL;
+}
+
+static void
+test_a_source_that_cannot_kick_is_asked_to_ring_before_the_reactor_sleeps(void **state)
+{
+	struct bell b = { .r = make_reactor(),
+			  .p = { .poll = bell_look, .rest = bell_rest },
+			  .until = 2000 };
+	pthread_t thread;
+
+	(void)state;
+	b.io = (struct reactor_io){ .cb = bell_rang, .fd = eventfd(0, EFD_CLOEXEC) };
+	reactor_io_start(b.r, &b.io, REACTOR_READ);
+	reactor_poll_start(b.r, &b.p);
+	assert_int_equal(pthread_create(&thread, NULL, ring_if_asked, &b), 0);
+	reactor_run(b.r); /* a lost bell hangs here */
+	pthread_join(thread, NULL);
+	assert_int_equal(b.seen, 2000);
+	assert_true(b.rung > 0);
+	reactor_poll_stop(b.r, &b.p);
+	reactor_io_stop(b.r, &b.io);
+	close(b.io.fd);
+	reactor_free(b.r);
 }
 
 /* After an event it stays awake for the next, but not for long. */
@@ -715,6 +800,8 @@ main(void)
 			test_what_is_deferred_runs_once_in_this_pass_and_keeps_the_loop_awake),
 		cmocka_unit_test(
 			test_no_kick_is_lost_whether_the_reactor_sleeps_or_spins),
+		cmocka_unit_test(
+			test_a_source_that_cannot_kick_is_asked_to_ring_before_the_reactor_sleeps),
 		cmocka_unit_test(test_an_idle_reactor_with_a_poll_source_uses_no_cpu),
 		cmocka_unit_test(test_a_reactor_that_had_an_event_is_idle_again_soon),
 		cmocka_unit_test(

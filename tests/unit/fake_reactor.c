@@ -245,6 +245,46 @@ fake_reactor_deferred(struct fake_reactor *f)
 	return n;
 }
 
+/* ---- poll sources ---- */
+
+WEAK void
+reactor_poll_start(struct reactor *r, struct reactor_poll *p)
+{
+	p->next = fake(r)->polls;
+	fake(r)->polls = p;
+}
+
+WEAK void
+reactor_poll_stop(struct reactor *r, struct reactor_poll *p)
+{
+	struct reactor_poll **pp = &fake(r)->polls;
+
+	while (*pp && *pp != p)
+		pp = &(*pp)->next;
+	if (*pp)
+		*pp = p->next;
+}
+
+bool
+fake_reactor_poll(struct fake_reactor *f)
+{
+	bool worked = false;
+
+	for (struct reactor_poll *p = f->polls; p; p = p->next)
+		worked |= p->poll(p);
+	return worked;
+}
+
+bool
+fake_reactor_rest(struct fake_reactor *f)
+{
+	bool worked = false;
+
+	for (struct reactor_poll *p = f->polls; p; p = p->next)
+		worked |= p->rest && p->rest(p);
+	return worked;
+}
+
 /* ---- file operations: those that a test has come to ---- */
 
 WEAK void

@@ -29,6 +29,7 @@ struct fake_reactor {
 		int signum;
 	} signal[FAKE_REACTOR_MAX];
 	struct reactor_defer *deferred;
+	struct reactor_poll *polls;
 	struct reactor_op *op; /* the oldest */
 };
 
@@ -45,6 +46,10 @@ uint64_t fake_reactor_deadline(const struct fake_reactor *f,
 
 /* What was deferred runs, and what that defers; returns how many there were. */
 unsigned fake_reactor_deferred(struct fake_reactor *f);
+
+/* Poll sources, while the reactor is awake and before it sleeps: had any of them work? */
+bool fake_reactor_poll(struct fake_reactor *f);
+bool fake_reactor_rest(struct fake_reactor *f);
 
 /* One pass over the descriptors; returns how many were ready. */
 unsigned fake_reactor_io(struct fake_reactor *f, int timeout_ms);

@@ -355,6 +355,80 @@ all_doorbells_of_a_queue_are_one_eventfd(void **state)
 	assert_int_equal(x->kvm.ioe[2].addr, 0x3004);
 }
 
+/* A request, and the bell if it is asked for. */
+static bool
+ask(struct fix *x, unsigned q)
+{
+	ring_desc(&x->ring[q], 0, RAM_GPA + 0x800, 1, 0, 0);
+	bool rings = ring_offer_rings(&x->ring[q], 0, true);
+
+	if (rings)
+		eventfd_write(x->kvm.ioe[0].fd, 1);
+	return rings;
+}
+
+static void
+serve(struct fix *x, unsigned q)
+{
+	struct iovec iov[16];
+	struct vq_chain c = { .iov = iov, .iov_max = 16 };
+	struct virtqueue *vq = &x->f.queue[q].vq;
+
+	while (virtqueue_pop(vq, &c) == 1)
+		virtqueue_push(vq, c.head, 0);
+	virtqueue_publish(vq);
+}
+
+static void
+a_queue_whose_bell_rang_is_watched_until_the_reactor_sleeps(void **state)
+{
+	struct fix *x = *state;
+
+	x->f.queue[2].vq.event_idx = true;
+	virtqueue_enable_notify(&x->f.queue[2].vq);
+	add(x, 2, 0x1000);
+	assert_false(fake_reactor_poll(&x->r));
+	assert_true(ask(x, 2));
+	assert_false(fake_reactor_poll(&x->r)); /* not yet */
+	assert_int_equal(fake_reactor_io(&x->r, 0), 1);
+	serve(x, 2);
+	for (unsigned i = 2; i < 100; i++) {
+		assert_false(fake_reactor_poll(&x->r));
+		assert_false(ask(x, 2));
+		assert_true(fake_reactor_poll(&x->r));
+		assert_int_equal(x->f.notified[2], i);
+		serve(x, 2);
+	}
+	assert_int_equal(x->all.rung, 1);
+	assert_false(fake_reactor_rest(&x->r));
+	assert_true(ask(x, 2));
+	assert_false(fake_reactor_poll(&x->r));
+	assert_int_equal(fake_reactor_io(&x->r, 0), 1);
+	serve(x, 2);
+	/* At the last moment. */
+	assert_false(ask(x, 2));
+	assert_true(fake_reactor_rest(&x->r));
+	assert_int_equal(x->f.notified[2], 101);
+}
+
+static void
+a_queue_that_is_lent_is_no_longer_watched(void **state)
+{
+	struct fix *x = *state;
+
+	x->f.queue[2].vq.event_idx = true;
+	virtqueue_enable_notify(&x->f.queue[2].vq);
+	add(x, 2, 0x1000);
+	assert_true(ask(x, 2));
+	assert_int_equal(fake_reactor_io(&x->r, 0), 1);
+	serve(x, 2);
+	lend(x, 2);
+	assert_true(ask(x, 2)); /* the borrower has not said that he polls */
+	assert_false(fake_reactor_poll(&x->r));
+	assert_false(fake_reactor_rest(&x->r));
+	assert_int_equal(x->f.notified[2], 1);
+}
+
 static void
 doorbells_of_a_lent_queue_are_the_borrower_s(void **state)
 {
@@ -614,6 +688,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_doorbell_wakes_the_reactor_and_reaches_the_device),
 		TEST(all_doorbells_of_a_queue_are_one_eventfd),
+		TEST(a_queue_whose_bell_rang_is_watched_until_the_reactor_sleeps),
+		TEST(a_queue_that_is_lent_is_no_longer_watched),
 		TEST(doorbells_of_a_lent_queue_are_the_borrower_s),
 		TEST(a_doorbell_that_exits_is_passed_on_to_the_borrower),
 		TEST(an_interrupt_goes_through_the_reactor_until_kvm_has_it),

@@ -964,6 +964,99 @@ who_waits_for_more_than_there_is_is_rung_for_it(void **state)
 	assert_int_equal(pop(f), 1);
 }
 
+static void
+a_queue_that_is_watched_is_not_rung_for_and_loses_nothing(void **state)
+{
+	struct fix *f = *state;
+	unsigned rings = 0;
+
+	start(f, SIZE, VIRTIO_F_EVENT_IDX);
+	virtqueue_enable_notify(&f->vq);
+	virtqueue_watch(&f->vq);
+	for (unsigned i = 0; i < 70000; i++) {
+		ring_desc(&f->ring, 0, DATA_GPA, 1, F_WRITE, 0);
+		assert_false(virtqueue_rang(&f->vq));
+		rings += ring_offer_rings(&f->ring, 0, true);
+		assert_true(virtqueue_rang(&f->vq));
+		virtqueue_disable_notify(&f->vq);
+		assert_false(virtqueue_rang(&f->vq)); /* it is being served */
+		assert_int_equal(pop(f), 1);
+		virtqueue_push(&f->vq, 0, 1);
+		assert_int_equal(pop(f), 0);
+		assert_false(virtqueue_enable_notify(&f->vq));
+	}
+	/* the one that was asked for before, each time the index comes around */
+	assert_true(rings <= 2);
+	assert_false(virtqueue_unwatch(&f->vq));
+	assert_true(ring_offer_rings(&f->ring, 0, true));
+}
+
+static void
+what_came_before_the_end_of_a_watch_is_told_at_its_end(void **state)
+{
+	struct fix *f = *state;
+
+	start(f, SIZE, VIRTIO_F_EVENT_IDX);
+	virtqueue_watch(&f->vq);
+	virtqueue_enable_notify(&f->vq);
+	ring_desc(&f->ring, 0, DATA_GPA, 1, F_WRITE, 0);
+	ring_offer(&f->ring, 0);
+	assert_true(virtqueue_unwatch(&f->vq));
+	assert_false(virtqueue_unwatch(&f->vq));
+	assert_int_equal(pop(f), 1);
+}
+
+static void
+a_watch_asks_for_no_bell_that_the_device_does_not_want(void **state)
+{
+	struct fix *f = *state;
+
+	start(f, SIZE, VIRTIO_F_EVENT_IDX);
+	virtqueue_enable_notify(&f->vq);
+	ring_desc(&f->ring, 0, DATA_GPA, 1, F_WRITE, 0);
+	assert_true(ring_offer_rings(&f->ring, 0, true));
+	virtqueue_watch(&f->vq);
+	virtqueue_disable_notify(&f->vq);
+	assert_false(virtqueue_unwatch(&f->vq));
+	assert_int_equal(ring_avail_event(&f->ring), 0);
+	assert_true(virtqueue_enable_notify(&f->vq));
+}
+
+static void
+without_event_idx_a_watch_changes_nothing(void **state)
+{
+	struct fix *f = *state;
+
+	virtqueue_watch(&f->vq);
+	virtqueue_disable_notify(&f->vq);
+	assert_int_equal(ring_used_flags(&f->ring), 1);
+	assert_false(virtqueue_enable_notify(&f->vq));
+	assert_int_equal(ring_used_flags(&f->ring), 0);
+	ring_desc(&f->ring, 0, DATA_GPA, 1, F_WRITE, 0);
+	assert_true(ring_offer_rings(&f->ring, 0, false));
+	assert_false(virtqueue_rang(&f->vq));
+	assert_false(virtqueue_unwatch(&f->vq));
+}
+
+static void
+an_index_that_cannot_be_ends_a_watch(void **state)
+{
+	struct fix *f = *state;
+
+	start(f, SIZE, VIRTIO_F_EVENT_IDX);
+	virtqueue_watch(&f->vq);
+	virtqueue_enable_notify(&f->vq);
+	le16_put(ram_at(&f->ram, f->ring.at.driver + 2), SIZE + 1);
+	assert_true(virtqueue_rang(&f->vq));
+	assert_int_equal(pop(f), -EPROTO);
+	assert_false(virtqueue_rang(&f->vq));
+	assert_false(virtqueue_unwatch(&f->vq));
+	virtqueue_stop(&f->vq);
+	virtqueue_watch(&f->vq);
+	assert_false(virtqueue_rang(&f->vq));
+	assert_false(virtqueue_unwatch(&f->vq));
+}
+
 /* ---- bytes ---- */
 
 static void
@@ -1059,6 +1152,11 @@ main(void)
 		T(who_finds_the_queue_empty_is_rung_for),
 		T(who_polls_is_not_rung_for),
 		T(who_waits_for_more_than_there_is_is_rung_for_it),
+		T(a_queue_that_is_watched_is_not_rung_for_and_loses_nothing),
+		T(what_came_before_the_end_of_a_watch_is_told_at_its_end),
+		T(a_watch_asks_for_no_bell_that_the_device_does_not_want),
+		T(without_event_idx_a_watch_changes_nothing),
+		T(an_index_that_cannot_be_ends_a_watch),
 		T(bytes_are_copied_across_pieces),
 	};
 
