@@ -2,9 +2,11 @@
 /*
  * Threads for file operations that io_uring cannot do, or only by a thread of its own.
  *
- * A thread is made when an operation comes and none is idle, up to POOL_THREADS.  What
- * is done goes to a stack that the reactor empties as a poll source: while the reactor
- * is awake no system call is needed to tell it.
+ * A thread is made when an operation comes and none is idle, up to POOL_THREADS.  Writes to
+ * one file are done by one thread after the other: file systems lock a file for a write, and
+ * threads that wait for each other are no faster.  What is done goes to a stack that the
+ * reactor empties as a poll source: while the reactor is awake no system call is needed to
+ * tell it, and a reactor that sleeps is not woken for each of many.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +27,7 @@
 enum {
 	POOL_THREADS = 4,
 	STACK_BYTES = 128 << 10, /* system calls and nothing else */
+	TELL_MAX = 8,            /* done and not told, while there is more to do */
 };
 
 struct pool {
@@ -37,10 +40,12 @@ struct pool {
 	pthread_cond_t work; /* there is an operation, or the end */
 	pthread_cond_t idle; /* something was done */
 	struct op_queue todo;
-	unsigned ntodo, nidle;
+	unsigned nidle, ncalled; /* of the idle, those that were called */
 	bool ended;
 	pthread_t thread[POOL_THREADS];
 	unsigned nthread;
+	int writing[POOL_THREADS]; /* what the first nwriting of them write to */
+	unsigned nwriting;
 
 	_Atomic(struct reactor_op *) done; /* last in, first out */
 };
@@ -88,7 +93,63 @@ hand_back(struct pool *p, struct reactor_op *op)
 						      memory_order_release,
 						      memory_order_relaxed))
 		;
-	reactor_kick(p->r);
+}
+
+/* Called with the lock held, as the next three. */
+static bool
+is_written(const struct pool *p, int fd)
+{
+	unsigned i = 0;
+
+	while (i < p->nwriting && p->writing[i] != fd)
+		i++;
+	return i < p->nwriting;
+}
+
+/* The first operation that need not wait for a write to the same file; NULL: none. */
+static struct reactor_op *
+take_todo(struct pool *p)
+{
+	struct reactor_op *before = NULL, *op = p->todo.first;
+
+	while (op && op->code == REACTOR_WRITEV && is_written(p, op->fd)) {
+		before = op;
+		op = op->next;
+	}
+	if (!op)
+		return NULL;
+	*(before ? &before->next : &p->todo.first) = op->next;
+	if (!op->next)
+		p->todo.last = before;
+	if (op->code == REACTOR_WRITEV)
+		p->writing[p->nwriting++] = op->fd;
+	return op;
+}
+
+static void
+end_write(struct pool *p, int fd)
+{
+	unsigned i = 0;
+
+	while (p->writing[i] != fd)
+		i++;
+	p->writing[i] = p->writing[--p->nwriting];
+}
+
+/* Does it, and says so to who waits; the reactor is not woken for it yet. */
+static void
+perform(struct pool *p, struct reactor_op *op)
+{
+	/* It is the reactor's once it is handed back. */
+	const int fd = op->code == REACTOR_WRITEV ? op->fd : -1;
+
+	pthread_mutex_unlock(&p->lock);
+	op->res = pool_perform(op);
+	hand_back(p, op);
+	pthread_mutex_lock(&p->lock);
+	if (fd >= 0)
+		end_write(p, fd);
+	pthread_cond_signal(&p->idle);
 }
 
 static void *
@@ -96,22 +157,25 @@ work(void *arg)
 {
 	struct pool *p = arg;
 	struct reactor_op *op;
+	unsigned untold = 0;
 
 	pthread_mutex_lock(&p->lock);
-	for (;;) {
-		while (!(op = op_queue_take(&p->todo)) && !p->ended) {
+	while ((op = take_todo(p)) || untold > 0 || !p->ended) {
+		if (op) {
+			perform(p, op);
+			untold++;
+		}
+		if (untold == TELL_MAX || (!op && untold > 0)) {
+			untold = 0;
+			pthread_mutex_unlock(&p->lock);
+			reactor_kick(p->r);
+			pthread_mutex_lock(&p->lock);
+		} else if (!op) {
 			p->nidle++;
 			pthread_cond_wait(&p->work, &p->lock);
 			p->nidle--;
+			p->ncalled -= p->ncalled > 0;
 		}
-		if (!op)
-			break;
-		p->ntodo--;
-		pthread_mutex_unlock(&p->lock);
-		op->res = pool_perform(op);
-		hand_back(p, op);
-		pthread_mutex_lock(&p->lock);
-		pthread_cond_signal(&p->idle);
 	}
 	pthread_mutex_unlock(&p->lock);
 	return NULL;
@@ -140,17 +204,32 @@ add_thread(struct pool *p)
 	return -rc;
 }
 
+/* A thread will come to what is queued next, if it is a write to this file. */
+static bool
+has_writer(const struct pool *p, int fd)
+{
+	const struct reactor_op *last = p->todo.first ? p->todo.last : NULL;
+
+	return is_written(p, fd) ||
+	       (last && last->code == REACTOR_WRITEV && last->fd == fd);
+}
+
 void
 pool_queue(struct pool *p, struct reactor_op *op)
 {
 	p->inflight++;
 	pthread_mutex_lock(&p->lock);
+	/* Who has it in hand looks for the next when it is done. */
+	bool taken = op->code == REACTOR_WRITEV && has_writer(p, op->fd);
+
 	op_queue_put(&p->todo, op);
-	/* One that cannot be made is no loss while there is another. */
-	if (++p->ntodo > p->nidle && p->nthread < POOL_THREADS)
-		(void)add_thread(p);
-	if (p->nidle > 0)
+	if (!taken && p->nidle > p->ncalled) {
+		p->ncalled++;
 		pthread_cond_signal(&p->work);
+	} else if (!taken && p->nthread < POOL_THREADS) {
+		/* One that cannot be made is no loss while there is another. */
+		(void)add_thread(p);
+	}
 	pthread_mutex_unlock(&p->lock);
 }
 

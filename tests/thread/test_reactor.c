@@ -622,6 +622,64 @@ on_copied(struct reactor_op *op, int res)
 		reactor_stop(t->r);
 }
 
+struct ordered_op {
+	struct file_op f;
+	unsigned *next; /* of this file */
+	unsigned number;
+};
+
+static void
+on_ordered(struct reactor_op *op, int res)
+{
+	struct ordered_op *o = container_of(op, struct ordered_op, f.op);
+
+	assert_int_equal(o->number, (*o->next)++);
+	on_done(op, res);
+}
+
+/* Threads that all wait for the lock of one file are no faster than one of them. */
+static void
+test_threads_write_to_a_file_one_after_the_other_and_to_two_at_once(void **state)
+{
+	enum { N = 400, FILES = 2 };
+	static struct ordered_op o[N];
+	static char out[4096];
+	struct reactor *r = make_reactor();
+	unsigned next[FILES] = { 0 }, left = N;
+	int fd[FILES];
+
+	(void)state;
+	for (unsigned i = 0; i < FILES; i++)
+		fd[i] = temporary_file();
+	for (unsigned i = 0; i < N; i++) {
+		unsigned file = i / 7 % FILES;
+
+		o[i] = (struct ordered_op){
+			.f = { .op = { .done = on_ordered,
+				       .code = REACTOR_WRITEV,
+				       .way = REACTOR_THREAD,
+				       .fd = fd[file],
+				       .iov = &o[i].f.iov,
+				       .niov = 1,
+				       .off = i * sizeof(out) },
+			       .iov = { out, sizeof(out) },
+			       .r = r,
+			       .left = &left },
+			.next = &next[file],
+		};
+	}
+	for (unsigned i = 0, number[FILES] = { 0 }; i < N; i++) {
+		o[i].number = number[i / 7 % FILES]++;
+		reactor_submit(r, &o[i].f.op);
+	}
+	reactor_run(r);
+	for (unsigned i = 0; i < N; i++)
+		assert_int_equal(o[i].f.res, sizeof(out));
+	for (unsigned i = 0; i < FILES; i++)
+		close(fd[i]);
+	reactor_free(r);
+}
+
 /* They are done while they are submitted: what is told of at the end of a pass would
  * have to wait for all of them. */
 static void
@@ -808,6 +866,8 @@ main(void)
 			test_file_operations_complete_with_what_the_system_call_would_say),
 		cmocka_unit_test(test_a_hole_is_punched_and_a_vector_is_read_in_order),
 		cmocka_unit_test(test_more_operations_than_the_ring_holds_are_all_done),
+		cmocka_unit_test(
+			test_threads_write_to_a_file_one_after_the_other_and_to_two_at_once),
 		cmocka_unit_test(
 			test_the_first_copies_are_told_of_before_the_last_is_made),
 		cmocka_unit_test(
