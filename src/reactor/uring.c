@@ -21,9 +21,10 @@ enum {
 	URING_FILES = 256, /* the kernel wants it below RLIMIT_NOFILE */
 	/* What a length of io_uring can hold, and a multiple of any block. */
 	LEN_MAX = 1 << 30,
-	/* What comes from the page cache is copied while we submit.  After this much of it
-	 * others have their turn, and who waits for what is complete gets it. */
-	COPY_MAX = 32 << 10,
+	/* After this much others have their turn.  What comes from the page cache is copied
+	 * while we submit, and who waits for what is complete gets it; a device works on
+	 * the first while we prepare the rest. */
+	SUBMIT_MAX = 32 << 10,
 };
 
 struct uring {
@@ -31,7 +32,7 @@ struct uring {
 	struct ev_loop *loop;
 	ev_io io;
 	unsigned queued;         /* since the last submit */
-	uint64_t copying;        /* bytes of those that the kernel may copy at once */
+	uint64_t bytes;          /* of those */
 	unsigned inflight;       /* queued or submitted, not completed */
 	struct op_queue waiting; /* for room in the ring */
 	bool files;              /* there is a table of files: a file's place is its fd */
@@ -135,15 +136,14 @@ bytes_of(const struct reactor_op *op)
 static void
 fill(struct uring *u)
 {
-	while (u->waiting.first && u->inflight < URING_ENTRIES && u->copying < COPY_MAX) {
+	while (u->waiting.first && u->inflight < URING_ENTRIES && u->bytes < SUBMIT_MAX) {
 		struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
 
 		if (!sqe)
 			return;
 		struct reactor_op *op = op_queue_take(&u->waiting);
 		prepare(u, sqe, op);
-		if (op->cached)
-			u->copying += bytes_of(op);
+		u->bytes += bytes_of(op);
 		u->queued++;
 		u->inflight++;
 	}
@@ -170,7 +170,7 @@ submit(struct uring *u)
 	else
 		assert(rc == -EAGAIN || rc == -EBUSY || rc == -EINTR);
 	if (u->queued == 0)
-		u->copying = 0;
+		u->bytes = 0;
 }
 
 unsigned
@@ -196,7 +196,7 @@ uring_wait(struct uring *u)
 	if (rc > 0)
 		u->queued -= (unsigned)rc;
 	if (u->queued == 0)
-		u->copying = 0;
+		u->bytes = 0;
 	reap(u);
 	return true;
 }
