@@ -33,7 +33,7 @@ $(B)/bench/disk_host: $(B)/bench/disk_host.o
 	@echo "  LD      $@"
 	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $< -luring
 
-.SECONDARY: $(B)/bench/floor.o $(B)/bench/launch.o $(B)/bench/disk_host.o $(B)/bench/tap_host.o \
+.SECONDARY: $(B)/bench/floor.o $(B)/bench/launch.o $(B)/bench/disk_host.o $(B)/bench/tap_host.o $(B)/bench/busy.o \
 	$(BENCH_GUESTS:.elf=.c.o) $(IO_GUESTS:.elf=.c.o) $(PAYLOAD_DIR)/bench/pad.S.o
 .PHONY: bench bench-boot bench-idle bench-programs
 bench-programs: $(B)/bench/floor $(B)/bench/launch $(BENCH_GUESTS)
@@ -49,7 +49,7 @@ bench-idle: all $(PAYLOAD_DIR)/bench/launch.elf
 # again: BENCH_ARGS="--match 'O_DIRECT read'".  `make bench-plots` puts the SVGs of the last
 # run where the README shows them.
 .PHONY: bench-io bench-plots
-bench-io: $(B)/vmm $(B)/bench/disk_host $(B)/bench/tap_host $(IO_GUESTS)
+bench-io: $(B)/vmm $(B)/bench/disk_host $(B)/bench/tap_host $(B)/bench/busy $(IO_GUESTS)
 	$(Q)bench/io --vmm $(B)/vmm --programs $(B)/bench --guests $(PAYLOAD_DIR)/bench $(BENCH_ARGS)
 bench-plots:
 	$(Q)mkdir -p doc/plots
