@@ -96,37 +96,39 @@ give_to_kvm(struct reactor_defer *d)
 	}
 }
 
+static struct notifier *
+find(const struct notifiers *all, const struct virtio_device *dev, unsigned queue)
+{
+	struct notifier *n = all->first;
+
+	while (n && (n->dev != dev || n->queue != queue))
+		n = n->next;
+	return n;
+}
+
+/* Of what KVM has, only the same message may stay there. */
 static void
 message_changed(void *arg, struct virtio_device *dev, unsigned queue)
 {
 	struct notifiers *all = arg;
-	struct notifier *n = all->first;
+	struct notifier *n = find(all, dev, queue);
 	struct msi_msg msg;
 
-	while (n && (n->dev != dev || n->queue != queue))
-		n = n->next;
 	if (!n || !n->lent)
 		return;
-	if (!message_of(n, &msg)) {
+	if (n->direct && !(message_of(n, &msg) && same(&msg, &n->msg)))
 		take_from_kvm(n);
-		return;
-	}
-	if (n->direct && same(&msg, &n->msg))
-		return;
-	take_from_kvm(n);
-	reactor_defer(all->r, &all->defer);
+	if (!n->direct)
+		reactor_defer(all->r, &all->defer);
 }
 
-/* Whether there was a signal. */
-static bool
+static void
 forward(struct notifier *n)
 {
 	eventfd_t count;
 
-	if (eventfd_read(n->call.fd, &count) != 0)
-		return false;
-	virtio_forward(n->dev, n->queue);
-	return true;
+	if (eventfd_read(n->call.fd, &count) == 0)
+		virtio_forward(n->dev, n->queue);
 }
 
 static void
@@ -217,10 +219,8 @@ make_eventfd(struct reactor_io *io)
 static struct notifier *
 notifier_of(struct notifiers *all, struct virtio_device *dev, unsigned queue)
 {
-	struct notifier *n = all->first;
+	struct notifier *n = find(all, dev, queue);
 
-	while (n && (n->dev != dev || n->queue != queue))
-		n = n->next;
 	if (n)
 		return n;
 	n = calloc(1, sizeof(*n));
@@ -278,7 +278,7 @@ static void
 doorbell_remove(void *arg, const struct virtio_doorbell *at)
 {
 	struct notifiers *all = arg;
-	struct notifier *n = notifier_of(all, at->dev, at->queue);
+	const struct notifier *n = find(all, at->dev, at->queue);
 	struct vm_ioeventfd ioe;
 
 	if (!n)
@@ -312,7 +312,7 @@ static void
 reclaim(void *arg, struct virtio_device *dev, unsigned queue)
 {
 	struct notifiers *all = arg;
-	struct notifier *n = notifier_of(all, dev, queue);
+	struct notifier *n = find(all, dev, queue);
 
 	assert(n && n->lent);
 	n->lent = false;
