@@ -251,15 +251,24 @@ on_io(struct reactor_io *io, unsigned events)
 
 /* ---- offloads and queues ---- */
 
+/* An interface that is gone is a link that is down, and takes whatever it is told. */
+static int
+tap_ioctl(struct tap *t, int fd, unsigned long request, unsigned long arg)
+{
+	if (!t->back.info.link || ioctl(fd, request, arg) == 0)
+		return 0;
+	if (errno != EBADFD)
+		return -errno;
+	lost(t);
+	return 0;
+}
+
 static int
 tap_set_rx_offloads(struct net_back *b, unsigned offloads)
 {
 	struct tap *t = tap_of(b);
 
-	if (b->info.link && ioctl(t->queue[0].io.fd, TUNSETOFFLOAD,
-				  (unsigned long)tun_offloads(offloads)))
-		return -errno;
-	return 0;
+	return tap_ioctl(t, t->queue[0].io.fd, TUNSETOFFLOAD, tun_offloads(offloads));
 }
 
 static int
@@ -309,10 +318,11 @@ tap_ring_start(struct net_back *b, unsigned pair, enum net_dir dir,
 	struct tap *t = tap_of(b);
 	int fd = t->queue[pair].io.fd;
 	int len = (int)net_vhost_hdr_len(ring->features);
-
 	/* The same for all queues, and the kernel's vhost does not set it. */
-	if (b->info.link && ioctl(fd, TUNSETVNETHDRSZ, &len))
-		return -errno;
+	int err = tap_ioctl(t, fd, TUNSETVNETHDRSZ, (uintptr_t)&len);
+
+	if (err)
+		return err;
 	if (dir == NET_RX)
 		drop_stale(fd);
 	return net_vhost_start(t->vhost, pair, dir, ring);

@@ -66,7 +66,9 @@ on_link(void *dev)
 	((struct fix *)dev)->links++;
 }
 
-static const struct net_front_ops front = { on_readable, on_writable, on_link };
+static const struct net_front_ops front = { .readable = on_readable,
+					    .writable = on_writable,
+					    .link = on_link };
 
 static void
 put_file(const char *path, const char *text)
@@ -395,6 +397,22 @@ an_interface_that_goes_away_takes_the_link_down_once(void **state)
 	assert_int_equal(x->links, 1);
 }
 
+/* With vhost nobody here reads or writes: then it turns out when a driver starts. */
+static void
+a_driver_that_starts_too_late_finds_the_link_down(void **state)
+{
+	struct fix *x = *state;
+
+	NEEDS_TAP();
+	must_open(x, 1);
+	delete_interface();
+	assert_int_equal(x->back->ops->set_rx_offloads(x->back, NET_OFFLOAD_CSUM), 0);
+	assert_int_equal(x->back->ops->set_pairs(x->back, 1), 0);
+	assert_false(x->back->info.link);
+	reactor_run_once(x->r, false);
+	assert_int_equal(x->links, 1);
+}
+
 static void
 an_interface_that_is_down_loses_packets_and_comes_back(void **state)
 {
@@ -513,6 +531,7 @@ main(void)
 		T(a_packet_that_does_not_fit_is_dropped_and_the_next_one_is_not),
 		T(segments_come_whole_or_cut_as_the_guest_has_it),
 		T(an_interface_that_goes_away_takes_the_link_down_once),
+		T(a_driver_that_starts_too_late_finds_the_link_down),
 		T(an_interface_that_is_down_loses_packets_and_comes_back),
 		T(queues_are_attached_while_they_are_used),
 		T(a_descriptor_is_taken_over_and_stays_the_callers),
