@@ -153,7 +153,9 @@ peer_sends(struct run *x, uint8_t arg, const uint8_t *data, size_t size)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct net_front_ops front = { readable, writable, on_link };
+	static const struct net_front_ops front = { .readable = readable,
+						    .writable = writable,
+						    .link = on_link };
 	struct run x = { .fr = { .now_ns = NSEC_PER_SEC } };
 	struct err e = { 0 };
 	int fd[2];

@@ -58,7 +58,9 @@ on_link(void *dev)
 	((struct fix *)dev)->link++;
 }
 
-static const struct net_front_ops front = { on_readable, on_writable, on_link };
+static const struct net_front_ops front = { .readable = on_readable,
+					    .writable = on_writable,
+					    .link = on_link };
 
 static void
 make(struct fix *x, const struct net_stream_config *cfg)
