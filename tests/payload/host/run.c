@@ -367,6 +367,16 @@ hold_vm(void)
 		fcntl(cpu, F_SETFD, FD_CLOEXEC);
 }
 
+/* What the host lacks of it; NULL: nothing. */
+static const char *
+lacking(const struct test *t)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(t->needs); i++)
+		if (t->needs[i] && access(t->needs[i], R_OK | W_OK))
+			return t->needs[i];
+	return NULL;
+}
+
 static int
 usage(void)
 {
@@ -447,7 +457,10 @@ main(int argc, char **argv)
 		const struct test *t = &tests[i];
 		if (!selected(t, argv + optind, argc - optind))
 			continue;
-		if (!kvm) {
+		const char *none = kvm ? lacking(t) : NULL;
+		if (none)
+			printf("skip payload/%s: no usable %s here\n", t->name, none);
+		if (!kvm || none) {
 			left_out++;
 			continue;
 		}

@@ -41,7 +41,8 @@ struct test {
 	int arch;
 	unsigned cpus;
 	unsigned flags;
-	const char *set[8]; /* more --set arguments */
+	const char *set[8];   /* more --set arguments */
+	const char *needs[2]; /* devices of the host; left out where one is not usable */
 	int status;
 	const char *err[3]; /* must be in vmm's stderr */
 	struct step step[4];

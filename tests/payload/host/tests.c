@@ -295,6 +295,11 @@ with_disk(const struct test *t)
 #define RNGS_SET(transport) "rng.a.transport=" transport, "rng.b.transport=" transport
 #define RNGS(...) .set = { __VA_ARGS__ }
 #define DISK(transport) .fn = with_disk, .set = { "disk.a.transport=" transport }
+/* One that vmm makes, and that is down. */
+#define TAP(vhost, ...) \
+	.needs = { "/dev/net/tun", vhost[0] == 'y' ? "/dev/vhost-net" : NULL }, \
+	.set = { "net.a.backend=tap", "net.a.tap=payload", "net.a.vhost=" vhost, \
+		 ##__VA_ARGS__ }
 /* Four lines on the bus: the fifth function shares the first one's. */
 #define RNGS_5(transport) \
 	RNGS_SET(transport), "rng.c.transport=" transport, "rng.d.transport=" transport, \
@@ -349,6 +354,11 @@ const struct test tests[] = {
 	{ T("disk-mmio", "disk", "transport=mmio", ANY, 1, REPORTS), DISK("mmio") },
 	{ T("disk-mmio-legacy", "disk", "transport=mmio-legacy", ANY, 1, REPORTS),
 	  DISK("mmio-legacy") },
+	{ T("net-send-tap", "net_send", NULL, ANY, 1, REPORTS), TAP("no") },
+	{ T("net-send-vhost", "net_send", NULL, ANY, 1, REPORTS), TAP("yes") },
+	{ T("net-send-vhost-2cpu", "net_send", NULL, ANY, 2, REPORTS), TAP("yes") },
+	{ T("net-send-vhost-kernel-irqchip", "net_send", NULL, X86, 1, REPORTS),
+	  TAP("yes", "irqchip.mode=kernel") },
 	{ T("interrupt-line", "interrupt_line", "transport=pci", ANY, 1, REPORTS),
 	  RNGS(RNGS_SET("pci")) },
 	{ T("interrupt-line-no-pages", "interrupt_line", "transport=pci", ANY, 1,
