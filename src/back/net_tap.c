@@ -8,20 +8,18 @@
  * an interface that it made goes with its last descriptor.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/if.h>
 #include <linux/if_tun.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "err.h"
 #include "log.h"
 #include "net.h"
 #include "net_back.h"
+#include "net_tap.h"
 #include "net_vhost.h"
 #include "reactor.h"
 #include "util.h"
@@ -54,9 +52,8 @@ struct tap {
 	struct net_back back;
 	struct reactor *r;
 	struct reactor_defer gone; /* tells the front */
-	char name[IFNAMSIZ];
-	struct net_vhost *vhost; /* NULL: packets pass through here */
-	unsigned n;              /* queues with a descriptor */
+	struct net_vhost *vhost;   /* NULL: packets pass through here */
+	struct net_tap_fds fds;
 	struct tap_queue queue[NET_QUEUES_MAX];
 };
 
@@ -89,7 +86,7 @@ tun_offloads(unsigned offloads)
 static void
 stop_watching(struct tap *t)
 {
-	for (unsigned i = 0; i < t->n; i++)
+	for (unsigned i = 0; i < t->fds.n; i++)
 		reactor_io_stop(t->r, &t->queue[i].io);
 }
 
@@ -99,7 +96,7 @@ lost(struct tap *t)
 {
 	if (!t->back.info.link)
 		return;
-	log_warn("tap '%s' is gone; the guest's link is down", t->name);
+	log_warn("tap '%s' is gone; the guest's link is down", t->fds.name);
 	t->back.info.link = false;
 	stop_watching(t);
 	reactor_defer(t->r, &t->gone);
@@ -293,7 +290,7 @@ tap_set_pairs(struct net_back *b, unsigned pairs)
 	struct tap *t = tap_of(b);
 	int err = 0;
 
-	for (unsigned i = 1; i < t->n && b->info.link && !err; i++)
+	for (unsigned i = 1; i < t->fds.n && b->info.link && !err; i++)
 		err = set_attached(&t->queue[i], i < pairs);
 	return err;
 }
@@ -342,8 +339,7 @@ tap_free(struct net_back *b)
 	net_vhost_free(t->vhost);
 	reactor_defer_cancel(t->r, &t->gone);
 	stop_watching(t);
-	for (unsigned i = 0; i < t->n; i++)
-		close(t->queue[i].io.fd);
+	net_tap_close(&t->fds);
 	free(t);
 }
 
@@ -358,137 +354,7 @@ static const struct net_back_ops ops = {
 	.free = tap_free,
 };
 
-/* ---- open ---- */
-
-static void
-add_queue(struct tap *t, int fd)
-{
-	struct tap_queue *q = &t->queue[t->n];
-
-	*q = (struct tap_queue){
-		.io = { .cb = on_io, .fd = fd },
-		.tap = t,
-		.pair = t->n,
-		.attached = true,
-	};
-	t->n++;
-}
-
-static int
-open_tun(const char *name, struct err *e)
-{
-	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	int rc = errno;
-
-	if (fd >= 0)
-		return fd;
-	return err_set(e, rc, "tap '%s': /dev/net/tun: %s%s", name, strerror(rc),
-		       rc == ENOENT || rc == ENODEV || rc == ENXIO
-			       ? "; load the kernel module 'tun'"
-			       : "");
-}
-
-static int
-refuse_interface(const char *name, int rc, bool multi, struct err *e)
-{
-	switch (rc) {
-	case EPERM:
-		return err_set(e, rc,
-			       "tap '%s': not permitted; as root, run: ip tuntap add %s "
-			       "mode tap vnet_hdr user NAME",
-			       name, name);
-	case EBUSY:
-		return err_set(e, rc, "tap '%s' is used by another process", name);
-	case EINVAL:
-		return err_set(e, rc, "tap '%s' is no tap interface%s", name,
-			       multi ? " with multi_queue, which more than one queue need"
-				     : "");
-	default:
-		return err_set(e, rc, "tap '%s': %s", name, strerror(rc));
-	}
-}
-
-/*
- * One queue of the interface.  Whether a persistent interface has several is decided by
- * who made it, and one queue can be had of either kind.
- */
-static int
-attach(int fd, const char *name, bool multi, struct err *e)
-{
-	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
-
-	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	if (multi)
-		ifr.ifr_flags |= IFF_MULTI_QUEUE;
-	if (ioctl(fd, TUNSETIFF, &ifr) == 0)
-		return 0;
-	int rc = errno;
-	if (rc == EINVAL && !multi) {
-		ifr.ifr_flags |= IFF_MULTI_QUEUE;
-		if (ioctl(fd, TUNSETIFF, &ifr) == 0)
-			return 0;
-	}
-	return refuse_interface(name, rc, multi, e);
-}
-
-static int
-open_queues(struct tap *t, const struct net_tap_config *cfg, struct err *e)
-{
-	int rc = 0;
-
-	if (strlen(cfg->name) >= IFNAMSIZ)
-		return err_set(e, EINVAL, "tap '%s': a name has at most %d bytes",
-			       cfg->name, IFNAMSIZ - 1);
-	while (rc == 0 && t->n < cfg->pairs) {
-		int fd = open_tun(cfg->name, e);
-
-		if (fd < 0)
-			return fd;
-		add_queue(t, fd);
-		rc = attach(fd, cfg->name, cfg->pairs > 1, e);
-	}
-	return rc;
-}
-
-/* The caller's may be closed, and a second machine may be made of it after a reset. */
-static int
-take_fd(struct tap *t, int fd, struct err *e)
-{
-	const int need = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
-	struct ifreq ifr = { 0 };
-	int mine;
-
-	if (ioctl(fd, TUNGETIFF, &ifr))
-		return err_set(e, EINVAL, "descriptor %d is no tap interface", fd);
-	if ((ifr.ifr_flags & need) != need)
-		return err_set(e, EINVAL,
-			       "descriptor %d (tap '%.15s') was not opened with "
-			       "IFF_TAP, IFF_NO_PI and IFF_VNET_HDR",
-			       fd, ifr.ifr_name);
-	mine = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (mine < 0)
-		return err_set(e, errno, "descriptor %d: %s", fd, strerror(errno));
-	add_queue(t, mine);
-	if (fcntl(mine, F_SETFL, fcntl(mine, F_GETFL) | O_NONBLOCK))
-		return err_set(e, errno, "descriptor %d: %s", fd, strerror(errno));
-	return 0;
-}
-
-/* Of the interface in our network namespace; 0 if a descriptor came from another. */
-static uint16_t
-mtu_of(const char *name)
-{
-	struct ifreq ifr = { 0 };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return 0;
-	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	if (ioctl(fd, SIOCGIFMTU, &ifr))
-		ifr.ifr_mtu = 0;
-	close(fd);
-	return ifr.ifr_mtu > 0 && ifr.ifr_mtu <= UINT16_MAX ? (uint16_t)ifr.ifr_mtu : 0;
-}
+/* ---- making one ---- */
 
 /* What this kernel can do; none until the front asks for it. */
 static unsigned
@@ -509,48 +375,41 @@ probe_offloads(int fd)
 	return i < ARRAY_SIZE(tries) ? tries[i] : 0;
 }
 
-static int
-set_up(struct tap *t, struct err *e)
+static void
+set_up(struct tap *t)
 {
-	int len = NET_HDR_LEN;
-	struct ifreq ifr = { 0 };
+	unsigned offloads = probe_offloads(t->fds.fd[0]);
 
-	for (unsigned i = 0; i < t->n; i++) {
-		int fd = t->queue[i].io.fd;
-
-		if (ioctl(fd, TUNSETVNETHDRSZ, &len) || ioctl(fd, TUNGETIFF, &ifr))
-			return err_set(e, errno, "tap '%s': %s", t->name,
-				       strerror(errno));
-	}
-	snprintf(t->name, sizeof(t->name), "%.15s", ifr.ifr_name);
-	unsigned offloads = probe_offloads(t->queue[0].io.fd);
+	for (unsigned i = 0; i < t->fds.n; i++)
+		t->queue[i] = (struct tap_queue){
+			.io = { .cb = on_io, .fd = t->fds.fd[i] },
+			.tap = t,
+			.pair = i,
+			.attached = true,
+		};
 	t->back.ops = &ops;
 	t->back.info = (struct net_info){
-		.pairs = t->n,
+		.pairs = t->fds.n,
 		.rx_offloads = offloads,
 		.tx_offloads = offloads,
-		.mtu = mtu_of(t->name),
+		.mtu = t->fds.mtu,
 		.link = true,
 	};
-	return 0;
 }
 
 static int
-set_up_vhost(struct tap *t, const struct net_tap_config *cfg, struct err *e)
+set_up_vhost(struct tap *t, const struct memory *mem, struct err *e)
 {
-	int fd[NET_QUEUES_MAX];
 	const struct net_vhost_config vc = {
 		.back = &t->back,
-		.name = t->name,
-		.mem = cfg->mem,
-		.tap = fd,
-		.pairs = t->n,
+		.name = t->fds.name,
+		.mem = mem,
+		.tap = t->fds.fd,
+		.pairs = t->fds.n,
 		.sys = &vhost_sys,
 	};
-
-	for (unsigned i = 0; i < t->n; i++)
-		fd[i] = t->queue[i].io.fd;
 	int rc = net_vhost_new(t->r, &vc, &t->vhost, e);
+
 	if (rc)
 		return rc;
 	t->back.info.rings = true;
@@ -569,11 +428,11 @@ net_tap_new(struct reactor *r, const struct net_tap_config *cfg, struct net_back
 		return err_set(e, ENOMEM, "no memory for a tap");
 	t->r = r;
 	t->gone.cb = on_gone;
-	rc = cfg->name ? open_queues(t, cfg, e) : take_fd(t, cfg->fd, e);
-	if (rc == 0)
-		rc = set_up(t, e);
-	if (rc == 0 && cfg->vhost)
-		rc = set_up_vhost(t, cfg, e);
+	rc = net_tap_open(cfg, &t->fds, e);
+	if (rc == 0) {
+		set_up(t);
+		rc = cfg->vhost ? set_up_vhost(t, cfg->mem, e) : 0;
+	}
 	if (rc) {
 		tap_free(&t->back);
 		return rc;
