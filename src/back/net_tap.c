@@ -308,6 +308,24 @@ drop_stale(int fd)
 		;
 }
 
+/*
+ * Sending to an interface that is gone is an error of the ring to the kernel's vhost.  Once
+ * the link is down the two cannot be told apart, and no ring leads anywhere.
+ */
+static void
+tap_broken(void *arg)
+{
+	struct tap *t = arg;
+	struct ifreq ifr;
+
+	if (!t->back.info.link)
+		return;
+	if (ioctl(t->fds.fd[0], TUNGETIFF, &ifr) && errno == EBADFD)
+		lost(t);
+	else if (t->back.front)
+		t->back.front->broken(t->back.dev);
+}
+
 static int
 tap_ring_start(struct net_back *b, unsigned pair, enum net_dir dir,
 	       const struct virtio_lent *ring)
@@ -401,8 +419,9 @@ static int
 set_up_vhost(struct tap *t, const struct memory *mem, struct err *e)
 {
 	const struct net_vhost_config vc = {
-		.back = &t->back,
 		.name = t->fds.name,
+		.broken = tap_broken,
+		.arg = t,
 		.mem = mem,
 		.tap = t->fds.fd,
 		.pairs = t->fds.n,

@@ -43,8 +43,9 @@ struct vhost_pair {
 
 struct net_vhost {
 	struct reactor *r;
-	struct net_back *back;
 	const char *name;
+	void (*on_broken)(void *arg);
+	void *arg;
 	struct reactor_io broken; /* signalled by the kernel for a ring of any pair */
 	struct ratelimit log;
 	unsigned nrun; /* rings */
@@ -133,8 +134,8 @@ on_broken(struct reactor_io *io, unsigned events)
 	eventfd_t count;
 
 	(void)events;
-	if (eventfd_read(io->fd, &count) == 0 && nv->back->front)
-		nv->back->front->broken(nv->back->dev);
+	if (eventfd_read(io->fd, &count) == 0)
+		nv->on_broken(nv->arg);
 }
 
 /* ---- features ---- */
@@ -170,7 +171,8 @@ net_vhost_new(struct reactor *r, const struct net_vhost_config *cfg,
 	if (!nv)
 		return err_set(e, ENOMEM, "no memory for vhost-net");
 	nv->r = r;
-	nv->back = cfg->back;
+	nv->on_broken = cfg->broken;
+	nv->arg = cfg->arg;
 	nv->name = cfg->name;
 	nv->broken.cb = on_broken;
 	nv->broken.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -18,8 +18,10 @@ struct vhost_sys;
 struct virtio_lent;
 
 struct net_vhost_config {
-	struct net_back *back; /* whose front hears of rings that cannot be right */
-	const char *name;      /* for messages; outlives this */
+	/* The kernel says that a ring cannot be right, or that its tap is gone. */
+	void (*broken)(void *arg);
+	void *arg;
+	const char *name; /* for messages; outlives this */
 	const struct memory *mem;
 	const int *tap; /* a descriptor for each pair; stay the caller's */
 	unsigned pairs;

@@ -29,7 +29,6 @@ struct fix {
 	struct fake_reactor r;
 	struct fake_vhost kernel;
 	struct memory mem;
-	struct net_back back;
 	struct net_vhost *nv;
 	struct virtio_lent ring[NET_DIRS];
 	unsigned broken;
@@ -37,20 +36,19 @@ struct fix {
 };
 
 static void
-on_broken(void *dev)
+on_broken(void *arg)
 {
-	((struct fix *)dev)->broken++;
+	((struct fix *)arg)->broken++;
 }
-
-static const struct net_front_ops front = { .broken = on_broken };
 
 static int
 try(struct fix *x, struct err *e)
 {
 	static const int tap[PAIRS] = { TAP, TAP + 1 };
 	const struct net_vhost_config cfg = {
-		.back = &x->back,
 		.name = "tap0",
+		.broken = on_broken,
+		.arg = x,
 		.mem = &x->mem,
 		.tap = tap,
 		.pairs = PAIRS,
@@ -72,8 +70,6 @@ setup(void **state)
 		(struct memory_range){ .gpa = 0, .len = 8192, .hva = x->ram[0] };
 	x->mem.range[1] =
 		(struct memory_range){ .gpa = GiB(4), .len = 4096, .hva = x->ram[2] };
-	x->back.front = &front;
-	x->back.dev = x;
 	for (unsigned i = 0; i < NET_DIRS; i++)
 		x->ring[i] = (struct virtio_lent){
 			.features = V1 | MRG | EVENT_IDX,
@@ -381,7 +377,7 @@ starting_and_stopping_goes_on_for_ever(void **state)
 /* ---- rings that cannot be right ---- */
 
 static void
-the_front_hears_of_a_ring_that_is_broken(void **state)
+a_ring_that_is_broken_is_told(void **state)
 {
 	struct fix *x = *state;
 
@@ -427,7 +423,7 @@ main(void)
 		TEST_OPEN(a_ring_that_stops_tells_where),
 		cmocka_unit_test(a_ring_that_does_not_stop_is_stopped_by_closing),
 		TEST_OPEN(starting_and_stopping_goes_on_for_ever),
-		TEST_OPEN(the_front_hears_of_a_ring_that_is_broken),
+		TEST_OPEN(a_ring_that_is_broken_is_told),
 		TEST_OPEN(a_ring_that_was_broken_is_not_held_against_the_next),
 	};
 
