@@ -6,7 +6,7 @@
  * one file are done by one thread after the other: file systems lock a file for a write, and
  * threads that wait for each other are no faster.  What is done goes to a stack that the
  * reactor empties as a poll source: while the reactor is awake no system call is needed to
- * tell it, and a reactor that sleeps is not woken for each of many.
+ * tell it, and a reactor that sleeps is not woken for each of many small ones.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +27,8 @@
 enum {
 	POOL_THREADS = 4,
 	STACK_BYTES = 128 << 10, /* system calls and nothing else */
-	TELL_MAX = 8,            /* done and not told, while there is more to do */
+	TELL_BYTES =
+		32 << 10, /* read or written and not told of, while there is more to do */
 };
 
 struct pool {
@@ -136,20 +137,25 @@ end_write(struct pool *p, int fd)
 	p->writing[i] = p->writing[--p->nwriting];
 }
 
-/* Does it, and says so to who waits; the reactor is not woken for it yet. */
-static void
+/*
+ * Does it, and says so to who waits; the reactor is not woken for it yet.  How much there is
+ * to tell, in bytes: what moved none is worth a word by itself.
+ */
+static unsigned
 perform(struct pool *p, struct reactor_op *op)
 {
 	/* It is the reactor's once it is handed back. */
 	const int fd = op->code == REACTOR_WRITEV ? op->fd : -1;
+	int res;
 
 	pthread_mutex_unlock(&p->lock);
-	op->res = pool_perform(op);
+	res = op->res = pool_perform(op);
 	hand_back(p, op);
 	pthread_mutex_lock(&p->lock);
 	if (fd >= 0)
 		end_write(p, fd);
 	pthread_cond_signal(&p->idle);
+	return res > 0 && res < TELL_BYTES ? (unsigned)res : TELL_BYTES;
 }
 
 static void *
@@ -161,11 +167,9 @@ work(void *arg)
 
 	pthread_mutex_lock(&p->lock);
 	while ((op = take_todo(p)) || untold > 0 || !p->ended) {
-		if (op) {
-			perform(p, op);
-			untold++;
-		}
-		if (untold == TELL_MAX || (!op && untold > 0)) {
+		if (op)
+			untold += perform(p, op);
+		if (untold >= TELL_BYTES || (!op && untold > 0)) {
 			untold = 0;
 			pthread_mutex_unlock(&p->lock);
 			reactor_kick(p->r);
