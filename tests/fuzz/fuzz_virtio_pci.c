@@ -338,6 +338,9 @@ check_recovery(struct guest *g)
 	le32_put(g->ram + DESC + 8, 16);
 	le16_put(g->ram + DESC + 12, 2);
 
+	/* Behind the table of messages, which has two, nothing can be written. */
+	for (unsigned off = 0x1020; off < VIRTIO_PCI_IMAGE_LEN; off += 8)
+		CHECK(le64_get(g->image + off) == 0);
 	wr(g, 0x14, 1, 0);
 	CHECK(g->image[0x14] == 0);
 	wr(g, 0x14, 1, 1);
