@@ -53,6 +53,7 @@ struct virtqueue {
 	bool watched;        /* somebody looks at idx: the doorbell need not ring */
 	bool indirect;       /* VIRTIO_F_INDIRECT_DESC was negotiated */
 	bool event_idx;      /* VIRTIO_F_EVENT_IDX was negotiated */
+	uint16_t rang_avail; /* idx when virtqueue_rang() last told of it */
 	uint16_t next_avail; /* the next entry to pop */
 	uint16_t seen_avail; /* avail->idx when it was last looked at */
 	uint16_t next_used;  /* the next entry to fill, not yet visible */
@@ -140,12 +141,12 @@ bool virtqueue_enable_notify(struct virtqueue *vq);
 
 /*
  * Who watches a queue stands for its doorbell, from the outside: while it is watched nobody
- * asks the driver to ring, and virtqueue_rang() says whether it would have.  Only with
- * EVENT_IDX; else it changes nothing.  After unwatch the driver rings again; true: it has
+ * asks the driver to ring, and virtqueue_rang() says whether it would have: once for what it
+ * added, whether somebody takes it or not.  Only with EVENT_IDX; else it changes nothing.  After unwatch the driver rings again; true: it has
  * added something already, as if the bell had rung.
  */
 void virtqueue_watch(struct virtqueue *vq);
-bool virtqueue_rang(const struct virtqueue *vq);
+bool virtqueue_rang(struct virtqueue *vq);
 bool virtqueue_unwatch(struct virtqueue *vq);
 
 /* ---- the bytes of a chain ---- */

@@ -425,13 +425,21 @@ void
 virtqueue_watch(struct virtqueue *vq)
 {
 	vq->watched = vq->size > 0 && vq->event_idx;
+	vq->rang_avail = vq->seen_avail;
 }
 
 bool
-virtqueue_rang(const struct virtqueue *vq)
+virtqueue_rang(struct virtqueue *vq)
 {
-	return vq->watched && !vq->quiet && !vq->broken &&
-	       shared_load(vq->avail + RING_IDX, __ATOMIC_ACQUIRE) != vq->seen_avail;
+	uint16_t idx;
+
+	if (!vq->watched || vq->quiet || vq->broken)
+		return false;
+	idx = shared_load(vq->avail + RING_IDX, __ATOMIC_ACQUIRE);
+	if (idx == vq->rang_avail)
+		return false;
+	vq->rang_avail = idx;
+	return idx != vq->seen_avail;
 }
 
 bool

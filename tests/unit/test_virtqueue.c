@@ -1006,6 +1006,24 @@ what_came_before_the_end_of_a_watch_is_told_at_its_end(void **state)
 	assert_int_equal(pop(f), 1);
 }
 
+/* A device that may not serve now (its rate, a port that nobody reads) would be told for ever. */
+static void
+what_nobody_takes_is_told_once(void **state)
+{
+	struct fix *f = *state;
+
+	start(f, SIZE, VIRTIO_F_EVENT_IDX);
+	virtqueue_enable_notify(&f->vq);
+	virtqueue_watch(&f->vq);
+	for (uint16_t i = 0; i < 3; i++) {
+		ring_desc(&f->ring, i, DATA_GPA, 1, F_WRITE, 0);
+		ring_offer(&f->ring, i);
+		assert_true(virtqueue_rang(&f->vq));
+		assert_false(virtqueue_rang(&f->vq));
+	}
+	assert_int_equal(pop(f), 1);
+}
+
 static void
 a_watch_asks_for_no_bell_that_the_device_does_not_want(void **state)
 {
@@ -1154,6 +1172,7 @@ main(void)
 		T(who_waits_for_more_than_there_is_is_rung_for_it),
 		T(a_queue_that_is_watched_is_not_rung_for_and_loses_nothing),
 		T(what_came_before_the_end_of_a_watch_is_told_at_its_end),
+		T(what_nobody_takes_is_told_once),
 		T(a_watch_asks_for_no_bell_that_the_device_does_not_want),
 		T(without_event_idx_a_watch_changes_nothing),
 		T(an_index_that_cannot_be_ends_a_watch),
